@@ -1,0 +1,221 @@
+/**
+ * A cached call, in the order in which it is answered:
+ *
+ * 1. a fresh entry in this process: returned at once, in one step
+ * 2. `unless`, `forcedUpdate`: the load runs past the cache, or anew
+ * 3. a fresh entry: returned
+ * 4. a stale entry: returned, while one load runs in the background
+ * 5. a miss: the flight of the key is joined, or started
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import { type Backend, BackendError, CacheBackend, type TagVersion } from "../../Backend.js"
+import type { Flight } from "../flights.js"
+import { isRefreshDue } from "../freshness.js"
+import * as Key from "../key.js"
+import { type CurrentLoad, currentLoad, isSameVersion } from "./currentLoad.js"
+import { type Call, fly, loadOnly, type Outcome } from "./load.js"
+import { type Found, isOwn, judge, nothing } from "./lookup.js"
+import * as Observe from "./observe.js"
+import type { Policy } from "./policy.js"
+
+/** The key of `userKey` as the backend knows it, or why there is none. */
+export const keyOf = (policy: Policy, userKey: unknown): string | Key.UnsupportedKey => {
+  try {
+    return policy.prefix + Key.encode(policy.keyOf(userKey))
+  } catch (error) {
+    if (error instanceof Key.UnsupportedKey) return error
+    throw error
+  }
+}
+
+/** The error of an operation whose key cannot be one. */
+export const invalidKey = (backend: Backend, method: string, error: Key.UnsupportedKey): BackendError =>
+  new BackendError({ backend: backend.name, method, reason: "InvalidInput", description: error.message })
+
+/** The exit of a fresh entry in this process, if that is all there is to ask. */
+const freshHere = (
+  backend: Backend,
+  policy: Policy,
+  key: string,
+  context: Context.Context<never>,
+  clock: Clock.Clock
+): Exit.Exit<any, any> | undefined => {
+  const unsafe = backend.unsafe
+  if (unsafe === undefined) return undefined
+  const entry = unsafe.get(key)
+  if (entry === undefined || entry.exit === undefined || !isOwn(policy, entry)) return undefined
+  const now = clock.unsafeCurrentTimeMillis()
+  if (!(now < entry.freshUntil && now < entry.keepUntil)) return undefined
+  if (entry.tags.length > 0 && unsafe.tagState(entry.tags) !== "current") return undefined
+  currentLoad(context)?.depend(backend, entry.tags)
+  return entry.exit as Exit.Exit<any, any>
+}
+
+/** Answers from the cache, or loads. */
+export const getOrSet = (
+  policy: Policy,
+  userKey: unknown,
+  load: Effect.Effect<any, any, any>,
+  isForced: boolean
+): Effect.Effect<any, any, any> =>
+  Effect.withFiberRuntime((fiber) => {
+    const context = fiber.currentContext
+    const backend: Backend = Context.unsafeGet(context, CacheBackend)
+    const key = keyOf(policy, userKey)
+    if (typeof key !== "string") return unkeyed(policy, backend, key, load)
+    if (policy.isPlain && !isForced) {
+      const clock = fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key) as Clock.Clock
+      const exit = freshHere(backend, policy, key, context, clock)
+      if (exit !== undefined) {
+        Observe.unsafeCount(policy.counters, "hit", fiber)
+        return exit
+      }
+    }
+    return answer({ policy, backend, key, userKey, load }, isForced, currentLoad(context), fiber)
+  })
+
+/** Arguments that no key can be made of are loaded for, not cached. */
+const unkeyed = (policy: Policy, backend: Backend, error: Key.UnsupportedKey, load: Effect.Effect<any, any, any>) =>
+  policy.isFailingOpen
+    ? Effect.zipRight(
+      Effect.zipRight(Observe.notStored(policy.name, error.message), Observe.count(policy.counters, "bypass")),
+      Effect.scoped(load)
+    )
+    : Effect.fail(invalidKey(backend, "get", error))
+
+const answer = (
+  call: Call,
+  isForcedByCaller: boolean,
+  current: CurrentLoad | undefined,
+  fiber: Fiber.RuntimeFiber<any, any>
+): Effect.Effect<any, any, any> =>
+  Effect.gen(function*() {
+    const { backend, policy, userKey } = call
+    if (policy.unless !== undefined && (yield* policy.unless(userKey))) {
+      Observe.unsafeCount(policy.counters, "bypass", fiber)
+      return yield* Effect.scoped(call.load)
+    }
+    const isForced = isForcedByCaller || (policy.forcedUpdate !== undefined && (yield* policy.forcedUpdate(userKey)))
+    const found = isForced ? nothing : yield* find(call)
+    if (found === undefined) {
+      Observe.unsafeCount(policy.counters, "bypass", fiber)
+      return yield* land(call, current, (flight) => Effect.map(loadOnly(call, flight), unstored(flight)), true)
+    }
+    const stored = found.entry?.exit as Exit.Exit<any, any> | undefined
+    if (found.state !== "miss" && stored !== undefined) {
+      const isHit = found.state === "hit" && !(yield* isStaleByPolicy(call, stored))
+      current?.depend(backend, found.entry!.tags)
+      if (isHit) {
+        if (yield* isDue(policy, found)) yield* refreshInBackground(call, found, true)
+        Observe.unsafeCount(policy.counters, "hit", fiber)
+        return yield* stored
+      }
+      yield* refreshInBackground(call, found, found.state === "hit")
+      const newer = policy.softTimeoutMillis === 0 ? undefined : yield* awaitRefresh(call, current, found)
+      if (newer !== undefined) {
+        Observe.unsafeCount(policy.counters, "miss", fiber)
+        return yield* newer
+      }
+      Observe.unsafeCount(policy.counters, "stale", fiber)
+      return yield* stored
+    }
+    Observe.unsafeCount(policy.counters, "miss", fiber)
+    return yield* land(call, current, (flight) => fly(call, flight, found, isForced), isForced)
+  })
+
+/** What is stored; `undefined` where the backend cannot say and the call goes on without it. */
+const find = (call: Call): Effect.Effect<Found | undefined, BackendError, any> => {
+  const { backend, key, policy } = call
+  const reading = Effect.flatMap(backend.get(key), (entry) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => judge(policy, backend, Option.getOrUndefined(entry), now)))
+  return policy.isFailingOpen
+    ? Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(policy.name, error), undefined))
+    : reading
+}
+
+const isStaleByPolicy = ({ policy, userKey }: Call, stored: Exit.Exit<any, any>): Effect.Effect<boolean> =>
+  policy.isStale === undefined || stored._tag === "Failure"
+    ? Effect.succeed(false)
+    : policy.isStale(stored.value, userKey)
+
+const isDue = (policy: Policy, { entry }: Found): Effect.Effect<boolean> =>
+  policy.refreshAhead === 0 ? Effect.succeed(false) : Effect.zipWith(
+    Clock.currentTimeMillis,
+    Random.next,
+    (now, random) => isRefreshDue(entry!, now, policy.refreshAhead, random)
+  )
+
+const refreshInBackground = (call: Call, found: Found, isForced: boolean): Effect.Effect<void, never, any> =>
+  call.backend.flights.start(call.key, (flight) => fly(call, flight, found, isForced))
+
+/** The result of the refresh under way, if it comes in time and is better than the stale one. */
+const awaitRefresh = (
+  call: Call,
+  current: CurrentLoad | undefined,
+  found: Found
+): Effect.Effect<Exit.Exit<any, any> | undefined, never, any> =>
+  Effect.map(
+    Effect.timeoutOption(
+      Effect.exit(land(call, current, (flight) => fly(call, flight, found, false), false)),
+      Duration.millis(call.policy.softTimeoutMillis)
+    ),
+    (newer) => {
+      if (newer._tag === "None") return undefined
+      const exit = newer.value
+      if (exit._tag === "Success") return exit
+      return exit.cause._tag === "Fail" && !call.policy.staleIf(exit.cause.error) ? exit : undefined
+    }
+  )
+
+/** Joins or starts the flight of the key, and takes its result if it is not older than this call may see. */
+const land = (
+  call: Call,
+  current: CurrentLoad | undefined,
+  body: (flight: Flight) => Effect.Effect<Outcome, never, any>,
+  isForced: boolean
+): Effect.Effect<any, any, any> =>
+  Effect.suspend(() => {
+    const { backend, key } = call
+    const joinedAfter = backend.flights.tagInvalidations
+    return Effect.flatMap(backend.flights.run(key, current?.flight, body, alone(call)), (outcome) => {
+      if (isForced && !outcome.isLoaded) return land(call, current, body, isForced)
+      const accept = Effect.suspend(() => {
+        current?.depend(backend, outcome.tags)
+        return outcome.exit
+      })
+      // A flight that began before a tag was invalidated, joined after it: its result may be the old one.
+      return outcome.startedAfter < joinedAfter && outcome.exit._tag === "Success" && outcome.tags !== undefined
+        ? Effect.flatMap(areCurrent(backend, outcome.tags), (isCurrent) =>
+          isCurrent ? accept : land(call, current, body, isForced))
+        : accept
+    })
+  })
+
+const areCurrent = (backend: Backend, tags: ReadonlyArray<TagVersion>): Effect.Effect<boolean> =>
+  Effect.match(backend.refreshTags(tags), {
+    onSuccess: (now) => tags.every((version, i) => isSameVersion(version, now[i]!)),
+    onFailure: () => true
+  })
+
+/** The load without a flight, in the load that asks: what it reads is read by that one. */
+const alone = ({ backend, load, policy }: Call): Effect.Effect<Outcome, never, any> =>
+  Effect.map(Effect.exit(Effect.scoped(load)), (exit): Outcome => ({
+    exit,
+    tags: policy.staticTags?.length === 0 ? [] : undefined,
+    isLoaded: true,
+    startedAfter: backend.flights.tagInvalidations
+  }))
+
+const unstored = (flight: Flight) => (exit: Exit.Exit<any, any>): Outcome => ({
+  exit,
+  tags: undefined,
+  isLoaded: true,
+  startedAfter: flight.startedAfter
+})

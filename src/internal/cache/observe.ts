@@ -1,0 +1,72 @@
+/**
+ * What a cache tells of itself: counters with bounded labels, and an attribute
+ * on the caller's span. Never a key, never a value.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import type { BackendError } from "../../Backend.js"
+
+/** How a call was answered. */
+export type Result = "hit" | "stale" | "miss" | "bypass"
+
+export type Counters = Readonly<Record<Result, Metric.Metric.Counter<number>>>
+
+const requests = Metric.counter("cache_requests", {
+  description: "Calls of a cache by how they were answered",
+  incremental: true
+})
+
+const faults = Metric.counter("cache_backend_errors", {
+  description: "Operations of a backend that failed behind a cached call",
+  incremental: true
+})
+
+const undecodable = Metric.counter("cache_undecodable_entries", {
+  description: "Entries that a codec did not accept: taken as misses",
+  incremental: true
+})
+
+const counters = new Map<string, Counters>()
+
+/** The counters of a name: made once, as fragments describe their cache anew at each use. */
+export const countersOf = (cache: string): Counters => {
+  const present = counters.get(cache)
+  if (present !== undefined) return present
+  const of = (result: Result) => Metric.tagged(Metric.tagged(requests, "cache", cache), "result", result)
+  const made = { hit: of("hit"), stale: of("stale"), miss: of("miss"), bypass: of("bypass") }
+  counters.set(cache, made)
+  return made
+}
+
+const noLabels: Array<never> = []
+
+/** Counts a call and names its result on the caller's span: synchronous, for the hit path. */
+export const unsafeCount = (counters: Counters, result: Result, fiber: Fiber.RuntimeFiber<any, any>): void => {
+  counters[result].unsafeUpdate(1, noLabels)
+  const span = fiber.currentSpan
+  if (span !== undefined && span._tag === "Span") span.attribute("cache.result", result)
+}
+
+export const count = (counters: Counters, result: Result): Effect.Effect<void> =>
+  Effect.withFiberRuntime((fiber) => {
+    unsafeCount(counters, result, fiber)
+    return Effect.void
+  })
+
+/** A fault behind a call that goes on without the backend: counted, and logged where someone debugs. */
+export const backendError = (cache: string, error: BackendError): Effect.Effect<void> =>
+  Effect.zipRight(
+    Metric.increment(Metric.tagged(Metric.tagged(faults, "cache", cache), "reason", error.reason)),
+    Effect.logDebug(`cache ${cache}: ${error.message}`)
+  )
+
+export const undecodableEntry = (cache: string): Effect.Effect<void> =>
+  Effect.zipRight(
+    Metric.increment(Metric.tagged(undecodable, "cache", cache)),
+    Effect.logDebug(`cache ${cache}: an entry could not be decoded and counts as a miss`)
+  )
+
+/** Something the program should be mended for, behind a call that succeeds all the same. */
+export const notStored = (cache: string, why: string): Effect.Effect<void> =>
+  Effect.logWarning(`cache ${cache}: a value was not stored: ${why}`)

@@ -1,0 +1,146 @@
+/**
+ * Keys: one canonical text for each value, the same in every process and
+ * release. Equal values have equal text and unequal values unequal text.
+ *
+ * Every part is tagged with its type and delimits itself:
+ *
+ *     "text"            4'text         true / false       T / F
+ *     1, -0, NaN        1; -0; NaN;    null / undefined   N / U
+ *     1n                1n             Date               D<epoch ms>;
+ *     [a, b]            [ab]           Map                M[<sorted pairs>]
+ *     { k: v }          {k'v}, sorted  Set                S[<sorted>]
+ *     bytes             B<type>'<base64>;
+ *     a value with a primary key       P<length>'<tag><length>'<primary key>
+ *     a tagged value                   O<length>'<tag>{…}
+ *
+ * A key that is one string is that string behind a single quote, so that it can
+ * be read in the store. Text over `maxLength` is replaced by its SHA-256.
+ */
+import { createHash } from "node:crypto"
+
+/** Thrown for a value that can be no part of a key. */
+export class UnsupportedKey extends Error {
+  override readonly name = "UnsupportedKey"
+  constructor(readonly path: string, readonly found: string) {
+    super(`${found} at ${path} cannot be part of a cache key`)
+  }
+}
+
+/** Text longer than this is hashed; in UTF-16 units. */
+export const maxLength = 200
+
+const maxDepth = 200
+const primaryKey = Symbol.for("effect/PrimaryKey")
+const equal = Symbol.for("effect/Equal")
+const redacted = Symbol.for("effect/Redacted")
+const unordered = [Symbol.for("effect/HashMap"), Symbol.for("effect/HashSet"), Symbol.for("effect/MutableHashMap")]
+
+const isWellFormed: (text: string) => boolean = (text) =>
+  (text as string & { isWellFormed: () => boolean }).isWellFormed()
+
+/** The share of a backend that belongs to `name`; no name's share begins with another's. */
+export const prefixOf = (name: string): string => `${name.replace(/[%:~]/g, percent)}:`
+
+const percent = (char: string): string => `%${char.charCodeAt(0).toString(16).toUpperCase()}`
+
+/** The canonical text of `value`, at most `maxLength` long. */
+export const encode = (value: unknown): string => {
+  if (typeof value === "string") {
+    return value.length < maxLength ? "'" + wellFormed(value, "$") : hashed("'" + wellFormed(value, "$"))
+  }
+  const text = write(value, "$", [])
+  return text.length <= maxLength ? text : hashed(text)
+}
+
+const hashed = (text: string): string => "#" + createHash("sha256").update(text).digest("base64url")
+
+const wellFormed = (text: string, path: string): string => {
+  if (isWellFormed(text)) return text
+  throw new UnsupportedKey(path, "a string with a lone surrogate")
+}
+
+const sized = (text: string, path: string): string => `${text.length}'${wellFormed(text, path)}`
+
+const write = (value: unknown, path: string, within: Array<object>): string => {
+  switch (typeof value) {
+    case "string":
+      return sized(value, path)
+    case "number":
+      return Object.is(value, -0) ? "-0;" : `${value};`
+    case "bigint":
+      return `${value}n`
+    case "boolean":
+      return value ? "T" : "F"
+    case "undefined":
+      return "U"
+    case "object": {
+      if (value === null) return "N"
+      if (within.includes(value)) throw new UnsupportedKey(path, "a cycle")
+      if (within.length === maxDepth) throw new UnsupportedKey(path, `a value nested deeper than ${maxDepth} levels`)
+      within.push(value)
+      const text = writeObject(value, path, within)
+      within.pop()
+      return text
+    }
+    default:
+      throw new UnsupportedKey(path, `a ${typeof value}`)
+  }
+}
+
+const writeObject = (value: object, path: string, within: Array<object>): string => {
+  if (Array.isArray(value)) return `[${writeAll(value, path, within).join("")}]`
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null) return writeFields(value, path, within)
+  if (primaryKey in value) {
+    const key = (value[primaryKey] as () => string).call(value)
+    return `P${sized(tagOf(value) ?? "", path)}${sized(key, path)}`
+  }
+  if (value instanceof Date) return `D${value.getTime()};`
+  if (value instanceof URL) return `L${sized(value.href, path)}`
+  if (value instanceof Map) {
+    const pairs = Array.from(value, ([k, v]) => write(k, `${path}.key`, within) + write(v, `${path}.value`, within))
+    return `M[${pairs.sort().join("")}]`
+  }
+  if (value instanceof Set) return `S[${writeAll(value, path, within).sort().join("")}]`
+  if (ArrayBuffer.isView(value)) {
+    return writeBytes(value[Symbol.toStringTag as never] ?? "DataView", value.buffer, value.byteOffset, value.byteLength)
+  }
+  if (value instanceof ArrayBuffer) return writeBytes("ArrayBuffer", value, 0, value.byteLength)
+  if (equal in value && !(redacted in value)) return writeData(value, path, within)
+  throw new UnsupportedKey(
+    path,
+    redacted in value ? "a redacted value" : `an instance of ${prototype.constructor?.name || "a class without a name"}`
+  )
+}
+
+/** Effect's data types: compared by value, and not all of them by their fields. */
+const writeData = (value: object, path: string, within: Array<object>): string => {
+  if (Symbol.iterator in value) {
+    const parts = writeAll(value as Iterable<unknown>, path, within)
+    return unordered.some((id) => id in value) ? `H[${parts.sort().join("")}]` : `I[${parts.join("")}]`
+  }
+  const tag = tagOf(value)
+  if (tag !== undefined) return `O${sized(tag, path)}${writeFields(value, path, within)}`
+  const json = "toJSON" in value ? (value as { toJSON: () => unknown }).toJSON() : undefined
+  return typeof json === "object" && json !== null && "_id" in json
+    ? `J${writeFields(json, path, within)}`
+    : writeFields(value, path, within)
+}
+
+const tagOf = (value: object): string | undefined =>
+  "_tag" in value && typeof value._tag === "string" ? value._tag : undefined
+
+const writeAll = (values: Iterable<unknown>, path: string, within: Array<object>): Array<string> =>
+  Array.from(values, (value, index) => write(value, `${path}[${index}]`, within))
+
+const writeFields = (value: object, path: string, within: Array<object>): string => {
+  const fields = Object.keys(value).sort()
+  return `{${
+    fields.map((field) =>
+      sized(field, path) + write((value as Record<string, unknown>)[field], `${path}.${field}`, within)
+    ).join("")
+  }}`
+}
+
+const writeBytes = (type: string, buffer: ArrayBufferLike, at: number, length: number): string =>
+  `B${type}'${Buffer.from(buffer, at, length).toString("base64")};`

@@ -1,0 +1,98 @@
+/**
+ * What went wrong with a command, told from the errors of ioredis and of Redis.
+ *
+ * An error of ioredis carries its command, and with it values and passwords; a
+ * reply may quote a key. What is told here has neither.
+ */
+import type { Reason } from "../../Backend.js"
+
+/** Why a command failed, and what to say about it. */
+export interface Failure {
+  readonly reason: Reason
+  readonly description?: string | undefined
+  readonly cause?: Cause | undefined
+}
+
+/** A copy of an error with nothing in it that is not meant to be read. */
+export class Cause extends Error {
+  constructor(
+    override readonly name: string,
+    message: string,
+    /** The first word of an error reply, or the code of a system error. */
+    readonly code: string | undefined
+  ) {
+    super(message)
+  }
+}
+
+const reasonByWord: Record<string, Reason> = {
+  WRONGPASS: "Authentication",
+  NOAUTH: "Authentication",
+  NOPERM: "Authentication",
+  OOM: "OutOfSpace",
+  LOADING: "Unavailable",
+  READONLY: "Unavailable",
+  MASTERDOWN: "Unavailable",
+  CLUSTERDOWN: "Unavailable",
+  TRYAGAIN: "Unavailable",
+  BUSY: "Unavailable",
+  UNKILLABLE: "Unavailable",
+  NOREPLICAS: "Unavailable",
+  MISCONF: "Unavailable"
+}
+
+const reasonByText: ReadonlyArray<readonly [pattern: RegExp, reason: Reason]> = [
+  [/^ERR max number of clients/, "Connection"],
+  [/^ERR (invalid password|invalid username|AUTH )/, "Authentication"],
+  [/^ERR (DB index|invalid DB index)/, "InvalidInput"],
+  [/^ERR Protocol error: invalid (multi)?bulk length/, "TooLarge"]
+]
+
+/** Of a connection that was lost or is not there: the reason is in the error event that came before. */
+const isConsequence = /max retries per request|Stream isn't writeable|Connection is closed|Command aborted/
+
+export const timedOut: Failure = { reason: "Timeout" }
+export const closed: Failure = { reason: "Connection", description: "the backend is closed" }
+export const notConnected: Failure = { reason: "Connection", description: "there is no connection" }
+
+/** `before` is what last went wrong with the connection. */
+export const failureOf = (error: unknown, before?: Failure | undefined): Failure => {
+  if (!(error instanceof Error)) return { reason: "Unknown" }
+  if (error.name === "ReplyError") return ofReply(error.message)
+  if (error.message === "Command timed out") return timedOut
+  if (isConsequence.test(error.message)) {
+    return before ?? { reason: "Connection", cause: new Cause(error.name, error.message, undefined) }
+  }
+  const isMistake = error instanceof TypeError || error instanceof RangeError || /subscriber mode|monitoring/.test(error.message)
+  const message = messageOf(error)
+  const cause = new Cause(error.name, message, codeOf(error))
+  return isMistake
+    ? { reason: "Unknown", cause }
+    : { reason: "Connection", description: `the connection failed: ${message}`, cause }
+}
+
+const ofReply = (reply: string): Failure => {
+  const message = withoutQuotes(reply)
+  // Redis 6 wraps what a script's command answers.
+  const word = /^ERR Error running script.*-([A-Z]+) /.exec(message)?.[1] ?? /^[A-Z]+/.exec(message)?.[0]
+  const reason = reasonByText.find(([pattern]) => pattern.test(message))?.[1] ?? reasonByWord[word ?? ""] ?? "Unknown"
+  return { reason, description: message, cause: new Cause("ReplyError", message, word) }
+}
+
+/** Error replies quote commands, which help, and arguments, which are nobody's business. */
+const withoutQuotes = (reply: string): string =>
+  reply.replace(/,? with args beginning with.*$/s, "").replace(
+    /'[^']*'/g,
+    (quoted, at: number) => / (command|the|for) $/.test(reply.slice(0, at)) ? quoted : "'…'"
+  )
+
+const codeOf = (error: Error): string | undefined => {
+  const { code } = error as { readonly code?: unknown }
+  return typeof code === "string" ? code : undefined
+}
+
+/** Node's error for a host with several addresses has an empty message and one error for each. */
+const messageOf = (error: Error): string =>
+  error.message !== "" || !(error instanceof AggregateError)
+    ? error.message
+    : error.errors.map((each) => each instanceof Error ? each.message : "").join(", ")

@@ -1,0 +1,209 @@
+/**
+ * One ioredis client as the backend uses it: every command is answered once and
+ * in time, and a connection that has fallen silent is replaced.
+ *
+ * ioredis' own `commandTimeout` is not used: it fires before replies that are
+ * waiting to be read when the event loop was busy, and leaves commands of a
+ * closed client unanswered.
+ */
+import type { Redis } from "ioredis"
+import { closed, type Failure, failureOf, notConnected, timedOut } from "./failure.js"
+import type { Script } from "./scripts.js"
+
+export type Argument = string | number | Buffer
+export type Done = (failure: Failure | undefined, reply: any) => void
+
+interface Call {
+  readonly deadline: number
+  readonly done: Done
+}
+
+/** So many time-outs in a row, with no byte in between, and a connection is replaced. */
+const patience = 3
+/** How long the end of a connection may take before its socket is destroyed. */
+const endTimeout = 300
+const shortestDelay = 50
+const longestDelay = 500
+
+/**
+ * When to connect again. ioredis counts an attempt as a success before the server
+ * has said a word, so we count ourselves.
+ */
+export class BackOff {
+  private failures = 0
+  readonly next = (): number =>
+    Math.min(shortestDelay * 2 ** this.failures++, longestDelay) + Math.random() * shortestDelay
+  reset(): void {
+    this.failures = 0
+  }
+}
+
+export class Link {
+  /** In the order in which they were sent, which is that of their deadlines. */
+  private readonly calls = new Set<Call>()
+  private readonly listeners = new Set<(failure: Failure | undefined) => void>()
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private isClosed = false
+  /** Whether the server has answered on the present connection; of a foreign client we do not know. */
+  private isUp: boolean
+  private lastFailure: Failure | undefined
+  private silence = { timeouts: 0, bytesRead: 0, since: 0 }
+
+  /** With a `backOff` the client is ours: to connect, to reconnect and to close. */
+  constructor(
+    readonly client: Redis,
+    private readonly timeout: number,
+    private readonly backOff?: BackOff | undefined
+  ) {
+    this.isUp = backOff === undefined
+    client.on("error", this.onError)
+    if (backOff === undefined) return
+    client.on("ready", () => this.probe())
+    client.on("close", () => {
+      this.isUp = false
+      this.notify(this.lastFailure ?? notConnected)
+    })
+    if (client.status === "wait") client.connect().catch(() => {})
+  }
+
+  /** Calls back when the connection being made answers, or fails. */
+  onOutcome(listener: (failure: Failure | undefined) => void): () => void {
+    if (this.isUp) listener(undefined)
+    else this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
+  }
+
+  send(command: string, args: Array<Argument>, done: Done): void {
+    if (this.isClosed) done(closed, undefined)
+    else if (!this.isUp) done(this.lastFailure ?? notConnected, undefined)
+    else this.issue(command, args, done)
+  }
+
+  run(script: Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, done: Done): void {
+    const rest = [keys.length, ...keys, ...args]
+    this.send("evalsha", [script.sha, ...rest], (failure, reply) =>
+      failure?.cause?.code === "NOSCRIPT" ? this.send("eval", [script.text, ...rest], done) : done(failure, reply))
+  }
+
+  /** Answers what is under way and, from now on, everything else with a failure. */
+  close(): void {
+    this.isClosed = true
+    clearTimeout(this.timer)
+    this.timer = undefined
+    const calls = [...this.calls]
+    this.calls.clear()
+    for (const call of calls) call.done(closed, undefined)
+    if (this.backOff === undefined) this.client.off("error", this.onError)
+  }
+
+  /** Closes, and ends the client too. */
+  end(): Promise<void> {
+    this.close()
+    const { client } = this
+    const { status } = client
+    client.disconnect()
+    // A client that waits to reconnect has no connection, and will not say that it has ended.
+    if (status === "wait" || status === "reconnecting" || status === "end") return Promise.resolve()
+    return new Promise((resolve) => {
+      const finish = () => {
+        clearTimeout(timer)
+        client.stream?.destroy()
+        resolve()
+      }
+      const timer = setTimeout(finish, endTimeout)
+      client.once("end", finish)
+    })
+  }
+
+  private readonly onError = (error: unknown): void => {
+    this.lastFailure = failureOf(error, this.lastFailure)
+    this.notify(this.lastFailure)
+  }
+
+  private notify(outcome: Failure | undefined): void {
+    const listeners = [...this.listeners]
+    this.listeners.clear()
+    for (const listener of listeners) listener(outcome)
+  }
+
+  private issue(command: string, args: Array<Argument>, done: Done): void {
+    const call: Call = { deadline: performance.now() + this.timeout, done }
+    this.calls.add(call)
+    if (this.timer === undefined) this.arm(this.timeout)
+    const settle = (error: Error | null | undefined, reply: unknown) => {
+      if (!this.calls.delete(call)) return
+      if (!error) {
+        this.silence.timeouts = 0
+        done(undefined, reply)
+      } else done(failureOf(error, this.lastFailure), undefined)
+    }
+    try {
+      this.client.callBuffer(command, args, settle)
+    } catch (error) {
+      settle(error as Error, undefined)
+    }
+  }
+
+  /**
+   * Asks a new connection for a first answer. ioredis calls one ready that a
+   * frozen server's kernel has accepted, and goes on in database 0 when its
+   * SELECT is refused.
+   */
+  private probe(): void {
+    const { db = 0 } = this.client.options
+    this.issue(db === 0 ? "ping" : "select", db === 0 ? [] : [db], (failure) => {
+      const isAnswer = failure === undefined ||
+        (db === 0 && failure.cause?.name === "ReplyError" && failure.cause.code !== "WRONGPASS")
+      if (isAnswer) {
+        this.isUp = true
+        this.backOff?.reset()
+        this.lastFailure = undefined
+        this.silence.timeouts = 0
+        this.notify(undefined)
+      } else if (!this.isClosed) this.replace(failure)
+    })
+  }
+
+  private replace(failure: Failure): void {
+    this.isUp = false
+    this.lastFailure = failure
+    if (this.client.status === "ready") this.client.disconnect(true)
+    this.notify(failure)
+  }
+
+  private arm(ms: number): void {
+    // The replies that came while the event loop was busy are read before anything is called late.
+    this.timer = setTimeout(() => setImmediate(() => this.sweep()), ms)
+    this.timer.unref()
+  }
+
+  private sweep(): void {
+    if (this.isClosed) return
+    this.timer = undefined
+    const now = performance.now()
+    const late: Array<Call> = []
+    for (const call of this.calls) {
+      if (call.deadline > now) {
+        this.arm(call.deadline - now)
+        break
+      }
+      this.calls.delete(call)
+      late.push(call)
+    }
+    for (const call of late) {
+      this.watch(now)
+      call.done(timedOut, undefined)
+    }
+  }
+
+  private watch(now: number): void {
+    if (this.backOff === undefined || !this.isUp) return
+    const bytesRead = this.client.stream?.bytesRead ?? 0
+    if (this.silence.timeouts === 0 || this.silence.bytesRead !== bytesRead) {
+      this.silence = { timeouts: 0, bytesRead, since: now }
+    }
+    this.silence.timeouts++
+    // Commands sent together time out together: that is one sign, not many.
+    if (this.silence.timeouts >= patience && now - this.silence.since >= this.timeout / 2) this.replace(timedOut)
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * A Redis server of one's own, on a free port of the loopback interface, gone when the scope closes.
+ *
+ * Waiting is done by the platform's timers and not by Effect's `Clock`, so it works under a `TestClock` too.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import * as Net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+
+export class RedisServerError extends Data.TaggedError("RedisServerError")<{ readonly message: string }> {}
+
+export interface Options {
+  readonly password?: string | undefined
+  /** As in the server's configuration: `"2mb"`. Evicts nothing, so that a full server refuses writes. */
+  readonly maxmemory?: string | undefined
+  /** Further arguments of `redis-server`; later ones win. */
+  readonly args?: ReadonlyArray<string> | undefined
+}
+
+export interface RedisServer {
+  readonly host: string
+  readonly port: number
+  readonly url: string
+  /** Of the process that runs now: another one after `restart`. */
+  readonly pid: number
+  /** Sends the signal, and if it ends the server, waits until it has. */
+  readonly kill: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Kills the server, unless that has been done, and starts it again, empty, on the same port. */
+  readonly restart: Effect.Effect<void, RedisServerError>
+  /** Freezes the server: connections stay open, nothing is answered. */
+  readonly stop: () => Effect.Effect<void>
+  /** Lets a frozen server go on. */
+  readonly cont: () => Effect.Effect<void>
+}
+
+const host = "127.0.0.1"
+const startTimeout = 10_000
+
+/** Leaves nothing behind when the tests end without closing their scopes. */
+const leftovers = new Set<() => void>()
+process.on("exit", () => leftovers.forEach((remove) => remove()))
+
+/** With `setpriv` (Linux) the server dies with the tests even where they are killed. */
+const launcher = spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0
+  ? ["setpriv", "--pdeathsig", "KILL"]
+  : []
+
+const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
+
+const signal = (child: ChildProcess, name: NodeJS.Signals): Promise<void> =>
+  new Promise((resolve) => {
+    if (child.pid === undefined || hasEnded(child)) return resolve()
+    const ends = name === "SIGKILL" || name === "SIGTERM" || name === "SIGINT" || name === "SIGQUIT"
+    if (ends) child.once("exit", () => resolve())
+    child.kill(name)
+    if (!ends) resolve()
+  })
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = Net.createServer()
+    server.once("error", reject)
+    server.listen(0, host, () => {
+      const { port } = server.address() as Net.AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+const command = (...words: ReadonlyArray<string>): string =>
+  `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join("")}`
+
+/** Is the server at the port ready, and the process we mean, not another one that took the port? */
+const answers = (port: number, pid: number, password: string | undefined): Promise<boolean> =>
+  new Promise((resolve) => {
+    let reply = ""
+    const socket = Net.connect(port, host)
+    const settle = (ready: boolean) => {
+      socket.destroy()
+      resolve(ready)
+    }
+    socket.setEncoding("utf8").setTimeout(1000, () => settle(false))
+    socket.on("error", () => settle(false)).on("close", () => settle(false))
+    socket.on("data", (chunk) => {
+      reply += chunk
+      if (reply.includes("+PONG") && reply.includes(`process_id:${pid}\r\n`)) settle(true)
+      else if (/^-/m.test(reply)) settle(false)
+    })
+    socket.write(
+      (password === undefined ? "" : command("AUTH", password)) + command("PING") + command("INFO", "server")
+    )
+  })
+
+const start = async (port: number, dir: string, options: Options): Promise<ChildProcess> => {
+  const [program, ...args] = [
+    ...launcher,
+    "redis-server",
+    "--port",
+    `${port}`,
+    "--bind",
+    host,
+    "--dir",
+    dir,
+    "--daemonize",
+    "no",
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+    ...(options.password === undefined ? [] : ["--requirepass", options.password]),
+    ...(options.maxmemory === undefined ? [] : ["--maxmemory", options.maxmemory, "--maxmemory-policy", "noeviction"]),
+    ...(options.args ?? [])
+  ]
+  const child = spawn(program!, args, { stdio: ["ignore", "pipe", "pipe"] })
+  let log = ""
+  const keep = (chunk: unknown) => {
+    log = `${log}${chunk}`.slice(-2000)
+  }
+  child.stdout.on("data", keep)
+  child.stderr.on("data", keep)
+  child.on("error", keep)
+  const deadline = Date.now() + startTimeout
+  while (child.pid !== undefined && !hasEnded(child) && Date.now() < deadline) {
+    if (await answers(port, child.pid, options.password)) return child
+    await sleep(15)
+  }
+  await signal(child, "SIGKILL")
+  throw new RedisServerError({ message: `redis-server did not start on port ${port}: ${log.trim()}` })
+}
+
+const acquire = async (
+  options: Options
+): Promise<{ readonly server: RedisServer; readonly close: () => Promise<void> }> => {
+  const dir = mkdtempSync(join(tmpdir(), "redis-server-"))
+  const removeDir = () => rmSync(dir, { recursive: true, force: true })
+  leftovers.add(removeDir)
+  let child: ChildProcess | undefined
+  let port = 0
+  for (let attempt = 1; child === undefined; attempt++) {
+    port = await freePort()
+    try {
+      child = await start(port, dir, options)
+    } catch (error) {
+      // Somebody else took the port between our look and the server's.
+      if (attempt < 5 && /already in use/.test(String(error))) continue
+      leftovers.delete(removeDir)
+      removeDir()
+      throw error
+    }
+  }
+  let running = child
+  const killNow = () => void running.kill("SIGKILL")
+  leftovers.add(killNow)
+  const restart = async () => {
+    await signal(running, "SIGKILL")
+    running = await start(port, dir, options)
+  }
+  const credentials = options.password === undefined ? "" : `:${encodeURIComponent(options.password)}@`
+  return {
+    server: {
+      host,
+      port,
+      url: `redis://${credentials}${host}:${port}`,
+      get pid() {
+        return running.pid!
+      },
+      kill: (name) => Effect.promise(() => signal(running, name)),
+      restart: Effect.uninterruptible(Effect.tryPromise({ try: restart, catch: toError })),
+      stop: () => Effect.promise(() => signal(running, "SIGSTOP")),
+      cont: () => Effect.promise(() => signal(running, "SIGCONT"))
+    },
+    close: async () => {
+      await signal(running, "SIGKILL")
+      removeDir()
+      leftovers.delete(killNow)
+      leftovers.delete(removeDir)
+    }
+  }
+}
+
+const toError = (cause: unknown): RedisServerError =>
+  cause instanceof RedisServerError ? cause : new RedisServerError({ message: String(cause) })
+
+/** Starts a server and waits until it answers. */
+export const make = (options: Options = {}): Effect.Effect<RedisServer, RedisServerError, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.tryPromise({ try: () => acquire(options), catch: toError }),
+      ({ close }) => Effect.promise(close)
+    ),
+    ({ server }) => server
+  )
