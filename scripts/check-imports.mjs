@@ -16,6 +16,8 @@ const rules = [
     may: [/^internal\//, /^Backend$/],
     mayType: [/^Cache$/, /^Codec$/]
   },
+  // The Redis backend's own rooms.
+  { files: /^internal\/redis\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^ioredis$/] },
   { files: /^internal\//, may: [/^internal\/(?!cache\/)/], mayType: [/^Backend$/], packages: [/^node:/] },
   { files: /^Codec$/, may: [/^internal\//], packages: [/^node:/] },
   { files: /^Backend$/, may: [/^internal\//] },

@@ -113,7 +113,7 @@ export interface Backend {
   /** Overwrites, and voids a lease on the key. */
   readonly set: (key: string, entry: Entry, retention: Duration.Duration) => Effect.Effect<void, BackendError>
   readonly setMany: (items: ReadonlyArray<Item>) => Effect.Effect<void, BackendError>
-  /** Stores only if the key is absent: of many concurrent calls exactly one answers `true`. */
+  /** Stores only if the key is absent, and voids a lease then: of many concurrent calls exactly one answers `true`. */
   readonly add: (key: string, entry: Entry, retention: Duration.Duration) => Effect.Effect<boolean, BackendError>
   readonly has: (key: string) => Effect.Effect<boolean, BackendError>
   /** Whether there was something to remove. Voids a lease on the key in any case. */
@@ -123,7 +123,7 @@ export interface Backend {
   /**
    * The number after adding `by`, a safe integer of either sign. A number that
    * is there keeps its time of expiry; a new one starts at zero and gets
-   * `retention`. Fails with reason `NotANumber` on anything else.
+   * `retention`. Voids a lease on the key. Fails with reason `NotANumber` on anything else.
    */
   readonly increment: (key: string, by: number, retention: Duration.Duration) => Effect.Effect<number, BackendError>
   /** Removes every key that begins with `prefix` (text, not a pattern) and voids the leases on them. */
@@ -391,7 +391,12 @@ const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
       check("fill", [key], () => operations.fill(key, token, entry, retention), retention),
     tagVersions: (tags) =>
       check("tagVersions", tags, () => tags.length === 0 ? Effect.succeed([]) : operations.tagVersions(tags)),
-    refreshTags: (versions) => versions.length === 0 ? Effect.succeed([]) : operations.refreshTags(versions),
+    refreshTags: (versions) =>
+      check(
+        "refreshTags",
+        versions.map((version) => version.tag),
+        () => versions.length === 0 ? Effect.succeed([]) : operations.refreshTags(versions)
+      ),
     tagEpoch: operations.tagEpoch,
     invalidateTags: (tags, mode) =>
       check("invalidateTags", tags, () => tags.length === 0 ? Effect.void : operations.invalidateTags(tags, mode))

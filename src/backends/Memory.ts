@@ -129,31 +129,47 @@ interface Entries {
   readonly holds: "values" | "bytes"
   readonly get: (key: string, now: number) => Entry.Entry | undefined
   readonly has: (key: string, now: number) => boolean
-  readonly set: (key: string, entry: Entry.Entry, now: number) => void
+  /** Until when an entry that is there is kept. */
+  readonly keptUntil: (key: string) => number
+  readonly set: (key: string, entry: Entry.Entry, keepUntil: number, now: number) => void
   readonly remove: (key: string, now: number) => boolean
   readonly clear: (prefix: string) => void
   readonly unsafeGet: ((key: string) => Entry.Entry | undefined) | undefined
 }
 
+/** An entry that is to be kept for less time than its header says. */
+class Shortened {
+  constructor(readonly entry: Entry.Entry) {}
+}
+
 const valuesStore = ({ maxEntries, maxWeight, weigh }: Limits): Backend.Operations => {
-  const store = new S3Fifo<Entry.Entry>(maxEntries, maxWeight)
+  const store = new S3Fifo<Entry.Entry | Shortened>(maxEntries, maxWeight)
   const tags = new TagRegistry(`${derive.newVersion()}.`)
   /** For entries whose versions are copies: what keeps their tags known. */
   const held = new WeakMap<Entry.Entry, ReadonlyArray<object>>()
   return operations(tags, {
     holds: "values",
-    get: (key, now) => store.getAt(key, now),
+    get: (key, now) => {
+      const found = store.getAt(key, now)
+      return found instanceof Shortened ? found.entry : found
+    },
     has: (key, now) => store.hasAt(key, now),
-    set: (key, entry, now) => {
+    keptUntil: (key) => store.expiresAt(key),
+    set: (key, entry, keepUntil, now) => {
       if (entry.tags.length !== 0) {
         tags.remember(entry.tags)
         if (!tags.owns(entry.tags)) held.set(entry, tags.hold(entry.tags))
       }
-      store.set(key, entry, maxWeight === Infinity ? 0 : weightOf(weigh!, key, entry), entry.keepUntil, now)
+      const weight = maxWeight === Infinity ? 0 : weightOf(weigh!, key, entry)
+      store.set(key, keepUntil < entry.keepUntil ? new Shortened(entry) : entry, weight, keepUntil, now)
     },
     remove: (key, now) => store.delete(key, now),
     clear: (prefix) => store.clear(prefix),
-    unsafeGet: (key) => store.get(key)
+    unsafeGet: (key) => {
+      const found = store.get(key)
+      // Nobody but `get`, which knows the time, can tell whether a shortened entry is still there.
+      return found instanceof Shortened ? undefined : found
+    }
   })
 }
 
@@ -172,14 +188,15 @@ const bytesStore = ({ maxEntries, maxWeight, weigh }: Limits): Backend.Operation
       return stored && Entry.decode(stored.envelope)
     },
     has: (key, now) => store.hasAt(key, now),
-    set: (key, entry, now) => {
+    keptUntil: (key) => store.expiresAt(key),
+    set: (key, entry, keepUntil, now) => {
       const envelope = Entry.encode(entry)
       const weight = maxWeight === Infinity
         ? 0
         : weigh === undefined
         ? Buffer.byteLength(key) + envelope.length
         : weightOf(weigh, key, entry)
-      store.set(key, { envelope, held: tags.hold(entry.tags) }, weight, entry.keepUntil, now)
+      store.set(key, { envelope, held: tags.hold(entry.tags) }, weight, keepUntil, now)
     },
     remove: (key, now) => store.delete(key, now),
     clear: (prefix) => store.clear(prefix),
@@ -204,7 +221,7 @@ const operations = (tags: TagRegistry, entries: Entries): Backend.Operations => 
 
   const put = (key: string, entry: Entry.Entry, retention: Duration.Duration, now: number): void => {
     leases.end(key)
-    entries.set(key, keptFor(entry, retention, now), now)
+    entries.set(key, entry, Math.min(entry.keepUntil, now + Duration.toMillis(retention)), now)
   }
 
   const remove = (key: string, now: number): boolean => {
@@ -246,12 +263,12 @@ const operations = (tags: TagRegistry, entries: Entries): Backend.Operations => 
             })
           )
         }
+        const keepUntil = present === undefined ? now + Duration.toMillis(retention) : entries.keptUntil(key)
         leases.end(key)
         entries.set(
           key,
-          present === undefined
-            ? Entry.counter(after, now, now + Duration.toMillis(retention))
-            : withNumber(present, after),
+          present === undefined ? Entry.counter(after, now, keepUntil) : withNumber(present, after),
+          keepUntil,
           now
         )
         return Effect.succeed(after)
@@ -286,22 +303,6 @@ const operations = (tags: TagRegistry, entries: Entries): Backend.Operations => 
     invalidateTags: (names, mode) => Effect.sync(() => tags.invalidate(names, mode)),
     unsafe: entries.unsafeGet && { get: entries.unsafeGet, tagState: (versions) => tags.state(versions) }
   }
-}
-
-/** The entry itself, unless it is to be kept for less time than its header says. */
-const keptFor = (entry: Entry.Entry, retention: Duration.Duration, now: number): Entry.Entry => {
-  const keepUntil = now + Duration.toMillis(retention)
-  return keepUntil >= entry.keepUntil ? entry : new Entry.Entry(
-    entry.isFailure,
-    entry.codec,
-    entry.loadedAt,
-    entry.freshUntil,
-    keepUntil,
-    entry.loadMillis,
-    entry.tags,
-    entry.exit,
-    entry.bytes
-  )
 }
 
 const numberOf = ({ bytes, exit }: Entry.Entry): number | undefined => {

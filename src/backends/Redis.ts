@@ -19,8 +19,8 @@ import * as Backend from "../Backend.js"
 import * as derive from "../internal/derive.js"
 import * as Entry from "../internal/entry.js"
 import { requireMillis, requireNumber } from "../internal/options.js"
-import type { Failure } from "../internal/redis/failure.js"
-import { type Argument, BackOff, Link } from "../internal/redis/link.js"
+import { type Failure, failureOf } from "../internal/redis/failure.js"
+import { type Argument, BackOff, type Command, Link } from "../internal/redis/link.js"
 import { entryOf, Readers } from "../internal/redis/readers.js"
 import * as scripts from "../internal/redis/scripts.js"
 
@@ -239,12 +239,11 @@ const settingsOf = (options: ClientOptions): Settings => ({
 
 const load = Effect.tryPromise({
   try: () => import("ioredis"),
-  catch: (cause) =>
+  catch: (error) =>
     errorOf("connect")({
+      ...failureOf(error),
       reason: "Unknown",
-      description: `effect-caching/backends/Redis needs ioredis: npm install ioredis@5 (${
-        (cause as { readonly code?: unknown }).code ?? "it cannot be loaded"
-      })`
+      description: "effect-caching/backends/Redis needs ioredis: npm install ioredis@5"
     })
 })
 
@@ -318,10 +317,15 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
     return [wired, leaseOf(wired)]
   }
 
-  const attempt = (method: string, command: string, args: Array<Argument>): Effect.Effect<any, Backend.BackendError> =>
+  const attempt = (method: string, command: Command, args: Array<Argument>): Effect.Effect<any, Backend.BackendError> =>
     Effect.async((resume) =>
-      link.send(command, args, (failure, reply) =>
-        resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))))
+      link.send(
+        command,
+        args,
+        (failure, reply) =>
+          resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))
+      )
+    )
 
   const run = (
     method: string,
@@ -330,8 +334,14 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
     args: ReadonlyArray<Argument>
   ): Effect.Effect<any, Backend.BackendError> =>
     Effect.async((resume) =>
-      link.run(script, keys, args, (failure, reply) =>
-        resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))))
+      link.run(
+        script,
+        keys,
+        args,
+        (failure, reply) =>
+          resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))
+      )
+    )
 
   /** As `run`, with the time of the Clock for the first argument. */
   const runNow = (
@@ -367,19 +377,27 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
       live
     )
 
-  const mget = (method: string, keys: ReadonlyArray<string>): Effect.Effect<Array<Buffer | null>, Backend.BackendError> =>
+  const mget = (
+    method: string,
+    keys: ReadonlyArray<string>
+  ): Effect.Effect<Array<Buffer | null>, Backend.BackendError> =>
     keys.length <= readBatch
       ? attempt(method, "mget", [...keys])
       : Effect.map(
-        Effect.forEach(chunksOf(keys, readBatch), (chunk) => attempt(method, "mget", chunk), { concurrency: "unbounded" }),
+        Effect.forEach(chunksOf(keys, readBatch), (chunk) => attempt(method, "mget", chunk), {
+          concurrency: "unbounded"
+        }),
         (replies) => replies.flat()
       )
 
   const setMany = (method: string, items: ReadonlyArray<Backend.Item>): Effect.Effect<void, Backend.BackendError> =>
     Effect.flatMap(
       // Every item is looked at before the first is sent: one that is refused stops them all.
-      Effect.forEach(items, ([key, entry, retention]) =>
-        Effect.map(valueOf(method, entry, retention), (value) => [both(key), value] as const)),
+      Effect.forEach(
+        items,
+        ([key, entry, retention]) =>
+          Effect.map(valueOf(method, entry, retention), (value) => [both(key), value] as const)
+      ),
       (writes) =>
         Effect.forEach(
           batchesOf(writes, ([, [value]]) => value.length),
@@ -392,11 +410,15 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
     runNow(method, scripts.remove, keys.flatMap(both), [])
 
   /** The versions under keys, new ones where there are none, all kept for `tagRetention` from now. */
-  const versions = (method: string, keys: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, Backend.BackendError> =>
+  const versions = (
+    method: string,
+    keys: ReadonlyArray<string>
+  ): Effect.Effect<ReadonlyArray<string>, Backend.BackendError> =>
     Effect.map(
       Effect.forEach(chunksOf(keys, readBatch), (chunk): Effect.Effect<Array<Buffer>, Backend.BackendError> =>
         run(method, scripts.versions, chunk, [pxOf(derive.tagRetention), ...chunk.map(derive.newVersion)])),
-      (replies) => replies.flat().map(String)
+      (replies) =>
+        replies.flat().map(String)
     )
 
   /** As `versions`, but only where one is missing is anything written. */
@@ -438,8 +460,11 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
     unsafe: undefined,
     get,
     getMany: (keys) =>
-      Effect.zipWith(mget("getMany", keys.map(wire)), Clock.currentTimeMillis, (replies, now) =>
-        replies.map((reply) => live(entryOf(reply), now))),
+      Effect.zipWith(
+        mget("getMany", keys.map(wire)),
+        Clock.currentTimeMillis,
+        (replies, now) => replies.map((reply) => live(entryOf(reply), now))
+      ),
     set: (key, entry, retention) => setMany("set", [[key, entry, retention]]),
     setMany: (items) => setMany("setMany", items),
     add: (key, entry, retention) =>
@@ -481,7 +506,7 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
         const token = derive.newVersion()
         const keys = both(key)
         return pipe(
-          run("lease", scripts.lease, keys, [token, pxOf(duration)]),
+          run("lease", scripts.lease, keys, [token, leaseMillis(duration)]),
           Effect.zip(Clock.currentTimeMillis),
           Effect.map(([[isMine, reply], now]: [[number | string, Buffer | null], number]): Backend.Lease => ({
             token: isOne(isMine) ? Option.some(token) : Option.none(),
@@ -492,7 +517,7 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
         )
       }),
     renew: (key, token, duration) =>
-      Effect.map(run("renew", scripts.renew, [both(key)[1]], [token, pxOf(duration)]), isOne),
+      Effect.map(run("renew", scripts.renew, [both(key)[1]], [token, leaseMillis(duration)]), isOne),
     fill: (key, token, entry, retention) =>
       pipe(
         valueOf("fill", entry, retention),
@@ -509,7 +534,8 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
       // A version that is gone is made anew by who asks next: nothing to write, so a full server invalidates too.
       Effect.forEach(
         chunksOf(tags, removeBatch),
-        (chunk) => attempt("invalidateTags", "unlink", [epoch, ...chunk.map((tag) => wire(derive.reserved[mode](tag)))]),
+        (chunk) =>
+          attempt("invalidateTags", "unlink", [epoch, ...chunk.map((tag) => wire(derive.reserved[mode](tag)))]),
         { discard: true }
       )
   }
@@ -526,6 +552,10 @@ const pxOf = (duration: Duration.Duration): string => {
   const millis = Math.ceil(Duration.toMillis(duration))
   return millis <= Number.MAX_SAFE_INTEGER ? String(millis) : ""
 }
+
+/** A lease always ends, and one of no time at once. */
+const leaseMillis = (duration: Duration.Duration): number =>
+  Math.min(Math.ceil(Duration.toMillis(duration)), Number.MAX_SAFE_INTEGER)
 
 const escapeBraces = (text: string): string => text.replace(/[%{}]/g, encodeURIComponent)
 

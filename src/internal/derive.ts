@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { BackendError, Bytes, Lease, Operations, Reason } from "../Backend.js"
 import * as Entry from "./entry.js"
+import { pause } from "./pause.js"
 
 /** Tag versions outlive every entry that is kept for less; where one is lost, its entries are misses. */
 export const tagRetention = Duration.days(30)
@@ -29,7 +30,7 @@ export const reserved = {
 } as const
 
 const lockDuration = Duration.seconds(10)
-const lockPoll = Duration.millis(5)
+const lockPollMillis = 5
 const utf8 = new TextEncoder()
 const text = new TextDecoder()
 
@@ -47,6 +48,8 @@ export const remaining = (keepUntil: number, now: number): Duration.Duration =>
 const makeLocks = () => {
   const everyone = 1_000_000
   const gate = Effect.unsafeMakeSemaphore(everyone)
+  // Who wants to be alone holds it while waiting: newcomers queue behind, or an unbroken stream of them starves `clear`.
+  const turnstile = Effect.unsafeMakeSemaphore(1)
   const locks = new Map<string, { readonly permit: Effect.Semaphore; users: number }>()
   const one = (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.acquireUseRelease(
@@ -56,10 +59,13 @@ const makeLocks = () => {
         locks.set(key, lock)
         return lock
       }),
-      (lock) => gate.withPermits(1)(lock.permit.withPermits(1)(effect)),
+      (lock) =>
+        Effect.zipRight(turnstile.withPermits(1)(Effect.void), gate.withPermits(1)(lock.permit.withPermits(1)(effect))),
       (lock) => Effect.sync(() => --lock.users === 0 && locks.delete(key))
     )
-  return { one, alone: gate.withPermits(everyone) }
+  const alone = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    turnstile.withPermits(1)(gate.withPermits(everyone)(effect))
+  return { one, alone }
 }
 
 /** The contract over `store`. */
@@ -78,7 +84,7 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
     Effect.flatMap(store.add(reserved.lock(key), utf8.encode("1"), lockDuration), (isMine) => {
       if (isMine) return Effect.void
       if (attempts === 0) return Effect.fail(fail(method, "Timeout", "the key stayed locked"))
-      return Effect.zipRight(Effect.interruptible(Effect.sleep(lockPoll)), acquireLock(method, key, attempts - 1))
+      return Effect.zipRight(Effect.interruptible(pause(lockPollMillis)), acquireLock(method, key, attempts - 1))
     })
 
   const live = (bytes: Option.Option<Uint8Array>, now: number): Option.Option<Entry.Entry> => {
@@ -120,20 +126,51 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
       return (yield* store.remove(key)) && present._tag === "Some"
     }))
 
+  // Under the lock, not by `store.add` alone: a fill or remove that has looked before it would undo what was added.
   const add: Operations["add"] = (key, entry, retention) =>
-    Effect.flatMap(Effect.suspend(() => store.add(key, Entry.encode(entry), retention)), (isAdded) =>
-      isAdded ? Effect.as(voidLease(key), true) : Effect.flatMap(get(key), (present) =>
-        present._tag === "Some" ? Effect.succeed(false) : addOverDead(key, entry, retention)))
-
-  /** What lies there is foreign or has expired on the Clock: replaced under the lock, as only one may. */
-  const addOverDead = (key: string, entry: Entry.Entry, retention: Duration.Duration) =>
     locked("add", key)(Effect.flatMap(get(key), (present) =>
       present._tag === "Some"
         ? Effect.succeed(false)
         : Effect.as(Effect.zipRight(voidLease(key), put(key, entry, retention)), true)))
 
-  const holdsLease = (key: string, token: string) =>
-    Effect.map(store.get(reserved.lease(key)), Option.exists((bytes) => text.decode(bytes) === token))
+  const held = (token: string, duration: Duration.Duration) =>
+    Effect.map(Clock.currentTimeMillis, (now) => utf8.encode(`${token} ${now + Duration.toMillis(duration)}`))
+
+  /** Who holds the lease on the key, by the Clock: the store may keep it for longer. */
+  const holder = (key: string) =>
+    Effect.zipWith(store.get(reserved.lease(key)), Clock.currentTimeMillis, (bytes, now) => {
+      const [token, until] = bytes._tag === "Some" ? text.decode(bytes.value).split(" ") : []
+      return now < Number(until) ? token : undefined
+    })
+
+  const holdsLease = (key: string, token: string) => Effect.map(holder(key), (current) => current === token)
+
+  const renew: Operations["renew"] = (key, token, duration) =>
+    locked("renew", key)(Effect.flatMap(holdsLease(key, token), (isHeld) =>
+      !isHeld
+        ? Effect.succeed(false)
+        : Effect.as(
+          Duration.equals(duration, Duration.zero)
+            ? voidLease(key)
+            : Effect.flatMap(held(token, duration), (bytes) => store.set(reserved.lease(key), bytes, duration)),
+          true
+        )))
+
+  const lease: Operations["lease"] = (key, duration) =>
+    Effect.suspend(() => {
+      const token = newVersion()
+      const asking = Effect.gen(function*() {
+        const mine = yield* held(token, duration)
+        const isMine = (yield* store.add(reserved.lease(key), mine, duration)) || (
+          (yield* holder(key)) === undefined &&
+          (yield* Effect.as(store.set(reserved.lease(key), mine, duration), true))
+        )
+        const lease: Lease = { token: isMine ? Option.some(token) : Option.none(), entry: yield* get(key) }
+        return lease
+      })
+      // Outside of the lock: an interruption that comes while the lock is given back loses the token too.
+      return Effect.onInterrupt(locked("lease", key)(asking), () => Effect.forkDaemon(renew(key, token, Duration.zero)))
+    })
 
   const tagVersions: Operations["tagVersions"] = (tags) =>
     Effect.map(
@@ -172,23 +209,8 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
       })),
     clear: (prefix) =>
       locks.alone(Effect.zipRight(store.clear(reserved.lease(prefix)), store.clear(prefix))),
-    lease: (key, duration) =>
-      locked("lease", key)(Effect.gen(function*() {
-        const token = newVersion()
-        const isMine = yield* store.add(reserved.lease(key), utf8.encode(token), duration)
-        const lease: Lease = { token: isMine ? Option.some(token) : Option.none(), entry: yield* get(key) }
-        return lease
-      })),
-    renew: (key, token, duration) =>
-      locked("renew", key)(Effect.flatMap(holdsLease(key, token), (isHeld) =>
-        !isHeld
-          ? Effect.succeed(false)
-          : Effect.as(
-            Duration.equals(duration, Duration.zero)
-              ? voidLease(key)
-              : store.set(reserved.lease(key), utf8.encode(token), duration),
-            true
-          ))),
+    lease,
+    renew,
     fill: (key, token, entry, retention) =>
       locked("fill", key)(Effect.flatMap(holdsLease(key, token), (isHeld) =>
         isHeld ? Effect.as(Effect.zipRight(voidLease(key), put(key, entry, retention)), true) : Effect.succeed(false))),

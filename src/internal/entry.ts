@@ -10,7 +10,7 @@
  *     0  3  magic "EFC"
  *     3  1  format version
  *     4  1  flags: 1 the load failed, 2 the checksum is set
- *     5  4  CRC-32 of every byte from 9 on
+ *     5  4  CRC-32 of the flags and of every byte from 9 on, or zero where the flag is not set
  *     9  8  loadedAt      f64, epoch milliseconds
  *    17  8  freshUntil    f64, epoch milliseconds or Infinity
  *    25  8  keepUntil     f64, epoch milliseconds or Infinity
@@ -115,7 +115,7 @@ export const encode = (entry: Entry): Uint8Array => {
     put(soft)
   }
   put(payload)
-  view.setUint32(5, crc32(out.subarray(9)), true)
+  view.setUint32(5, crc32(out.subarray(9), out[4]), true)
   return out
 }
 
@@ -130,7 +130,8 @@ export const decode = (envelope: Uint8Array): Entry | undefined => {
   ) return undefined
   const view = new DataView(envelope.buffer, envelope.byteOffset, envelope.byteLength)
   const flags = envelope[4]!
-  if ((flags & isCheckedFlag) !== 0 && crc32(envelope.subarray(9)) !== view.getUint32(5, true)) return undefined
+  const checksum = (flags & isCheckedFlag) === 0 ? 0 : crc32(envelope.subarray(9), flags)
+  if (checksum !== view.getUint32(5, true)) return undefined
   const payloadAt = envelope.length - view.getUint32(41, true)
   const codecEnd = fixedLength + view.getUint16(45, true)
   let at = codecEnd
@@ -160,7 +161,8 @@ export const decode = (envelope: Uint8Array): Entry | undefined => {
       view.getFloat64(33, true),
       tags,
       undefined,
-      envelope.slice(payloadAt)
+      // Not `slice`: that of a `Buffer`, as drivers answer, is a view.
+      new Uint8Array(envelope.subarray(payloadAt))
     )
   } catch {
     return undefined

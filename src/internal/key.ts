@@ -32,6 +32,7 @@ export const maxLength = 200
 const maxDepth = 200
 const primaryKey = Symbol.for("effect/PrimaryKey")
 const equal = Symbol.for("effect/Equal")
+const effect = Symbol.for("effect/Effect")
 const redacted = Symbol.for("effect/Redacted")
 const unordered = [Symbol.for("effect/HashMap"), Symbol.for("effect/HashSet"), Symbol.for("effect/MutableHashMap")]
 
@@ -115,12 +116,13 @@ const writeObject = (value: object, path: string, within: Array<object>): string
 
 /** Effect's data types: compared by value, and not all of them by their fields. */
 const writeData = (value: object, path: string, within: Array<object>): string => {
+  const tag = tagOf(value)
+  if (tag !== undefined) return `O${sized(tag, path)}${writeFields(value, path, within)}`
+  if (effect in value) throw new UnsupportedKey(path, "an effect")
   if (Symbol.iterator in value) {
     const parts = writeAll(value as Iterable<unknown>, path, within)
     return unordered.some((id) => id in value) ? `H[${parts.sort().join("")}]` : `I[${parts.join("")}]`
   }
-  const tag = tagOf(value)
-  if (tag !== undefined) return `O${sized(tag, path)}${writeFields(value, path, within)}`
   const json = "toJSON" in value ? (value as { toJSON: () => unknown }).toJSON() : undefined
   return typeof json === "object" && json !== null && "_id" in json
     ? `J${writeFields(json, path, within)}`

@@ -88,6 +88,11 @@ export class S3Fifo<V> {
     return this.live(key, now) !== undefined
   }
 
+  /** When an entry that is there expires. */
+  expiresAt(key: string): number {
+    return this.expiries[this.slots.get(key)!]!
+  }
+
   /**
    * Stores until `expiresAt`. What has expired already, or is heavier than the
    * whole room, is not stored; what was there is removed all the same.

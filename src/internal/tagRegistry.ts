@@ -9,22 +9,20 @@
 import type { TagVersion } from "./entry.js"
 
 class Tag {
-  current: Version
-  constructor(readonly registry: TagRegistry, name: string, hard: string, soft: string) {
-    this.current = new Version(this, name, hard, soft)
+  current: TagVersion
+  constructor(readonly registry: TagRegistry, readonly name: string, hard: string, soft: string) {
+    this.current = this.version(hard, soft)
+  }
+  version(hard: string, soft: string): TagVersion {
+    // Not enumerable: to compare and to print, a version is its three strings.
+    return Object.defineProperty({ tag: this.name, hard, soft }, owner, { value: this })
   }
 }
 
-class Version implements TagVersion {
-  /** Private: to compare and to print, a version is its three strings. */
-  readonly #owner: Tag
-  constructor(owner: Tag, readonly tag: string, readonly hard: string, readonly soft: string) {
-    this.#owner = owner
-  }
-  static ownerOf(version: TagVersion): Tag | undefined {
-    return #owner in version ? version.#owner : undefined
-  }
-}
+/** The tag of a version. */
+const owner: unique symbol = Symbol("effect-caching/owner")
+
+const ownerOf = (version: TagVersion): Tag | undefined => (version as TagVersion & { readonly [owner]?: Tag })[owner]
 
 /** Where a list of versions remembers that it was current. */
 const checked: unique symbol = Symbol("effect-caching/checked")
@@ -73,8 +71,8 @@ export class TagRegistry {
       if (tag === undefined) continue
       const { hard, soft } = tag.current
       tag.current = mode === "hard"
-        ? new Version(tag, name, this.newText(), soft)
-        : new Version(tag, name, hard, this.newText())
+        ? tag.version(this.newText(), soft)
+        : tag.version(hard, this.newText())
     }
   }
 
@@ -83,7 +81,7 @@ export class TagRegistry {
     if (versions.length === 0 || (versions as Versions)[checked] === this.mark) return "current"
     let isSoft = false
     for (const version of versions) {
-      const current = this.ownerOf(version)?.current
+      const current = this.tagOf(version)?.current
       if (current === version) continue
       // By text: the version may be a copy that has been through bytes.
       if (current?.hard !== version.hard) return "hard"
@@ -102,17 +100,17 @@ export class TagRegistry {
 
   /** Whether the versions are this registry's own objects: their tags are known for as long as they live. */
   owns(versions: ReadonlyArray<TagVersion>): boolean {
-    return versions.every((version) => Version.ownerOf(version)?.registry === this)
+    return versions.every((version) => ownerOf(version)?.registry === this)
   }
 
   /** What keeps the tags of copied versions known for as long as it is held. */
   hold(versions: ReadonlyArray<TagVersion>): ReadonlyArray<object> {
-    return versions.map((version) => this.ownerOf(version)).filter((tag) => tag !== undefined)
+    return versions.map((version) => this.tagOf(version)).filter((tag) => tag !== undefined)
   }
 
-  private ownerOf(version: TagVersion): Tag | undefined {
-    const owner = Version.ownerOf(version)
-    return owner?.registry === this ? owner : this.find(version.tag)
+  private tagOf(version: TagVersion): Tag | undefined {
+    const tag = ownerOf(version)
+    return tag?.registry === this ? tag : this.find(version.tag)
   }
 
   private find(name: string): Tag | undefined {

@@ -103,7 +103,9 @@ export interface Result {
  */
 export interface Row {
   readonly suite: string
-  readonly cells: Readonly<Record<string, { readonly passed: number; readonly failed: number; readonly leftOut: number }>>
+  readonly cells: Readonly<
+    Record<string, { readonly passed: number; readonly failed: number; readonly leftOut: number }>
+  >
 }
 
 // -----------------------------------------------------------------------------

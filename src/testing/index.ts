@@ -11,3 +11,10 @@
  * @since 1.0.0
  */
 export * as Conformance from "./Conformance.js"
+
+/**
+ * A backend that fails on command.
+ *
+ * @since 1.0.0
+ */
+export * as Faulty from "./Faulty.js"

@@ -1,16 +1,30 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Null from "effect-caching/backends/Null"
 import { CacheBackend } from "effect-caching/Backend"
+import * as Null from "effect-caching/backends/Null"
+import { Entry } from "effect-caching/internal/entry"
 import { Conformance } from "effect-caching/testing"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { Entry } from "../../src/internal/entry.js"
 
 const entry = new Entry(false, "text", 0, Infinity, Infinity, 0, [], Exit.succeed("value"), undefined)
 
 describe("Null", () => {
+  describe("contract", () => {
+    const keepsNothing = "it keeps nothing; what it answers instead is tested below"
+    const suites = Conformance.suites.filter((suite) => suite !== "tags" && suite !== "keys")
+    Conformance.register({ describe, it }, Null.layer, {
+      skip: {
+        ...Object.fromEntries(suites.map((suite) => [suite, keepsNothing])),
+        "tags: keeps the tags of an entry": keepsNothing,
+        "keys: takes every key, and tells every two apart": keepsNothing,
+        "keys: counts, adds and leases under every key": keepsNothing,
+        "keys: takes the empty key": keepsNothing
+      }
+    })
+  })
+
   it.effect("accepts what it is given, and keeps none of it", () =>
     Effect.gen(function*() {
       const backend = yield* CacheBackend
@@ -24,6 +38,7 @@ describe("Null", () => {
       assert.isFalse(yield* backend.has("a"))
       assert.isFalse(yield* backend.remove("a"))
       assert.strictEqual(yield* backend.removeMany(["a"]), 0)
+      yield* backend.clear("")
     }).pipe(Effect.provide(Null.layer)))
 
   it.effect("counts from zero each time", () =>
@@ -40,5 +55,6 @@ describe("Null", () => {
       const second = yield* backend.lease("a", Duration.minutes(1))
       assert.isTrue(Option.isSome(first.token) && Option.isSome(second.token))
       assert.notDeepEqual(first.token, second.token)
+      assert.isTrue(yield* backend.renew("a", "any token", Duration.minutes(1)))
     }).pipe(Effect.provide(Null.layer)))
 })

@@ -8,7 +8,8 @@ import * as Option from "effect/Option"
 /** A store that lets other fibers in before and after every step. */
 const mapStore = (): Backend.Bytes => {
   const map = new Map<string, Uint8Array>()
-  const step = <A>(f: () => A) => Effect.yieldNow().pipe(Effect.zipRight(Effect.sync(f)), Effect.zipLeft(Effect.yieldNow()))
+  const step = <A>(f: () => A) =>
+    Effect.yieldNow().pipe(Effect.zipRight(Effect.sync(f)), Effect.zipLeft(Effect.yieldNow()))
   return {
     // A `Buffer`, as drivers answer: its `slice` is a view.
     get: (key) => step(() => Option.map(Option.fromNullable(map.get(key)), (bytes) => Buffer.from(bytes.buffer))),
@@ -25,4 +26,5 @@ const layer = (isShared: boolean) =>
 
 describe("derived from bytes, in one process", () => Conformance.register({ describe, it }, layer(false)))
 describe("derived from bytes, shared", () => Conformance.register({ describe, it }, layer(true)))
-describe("prefixed", () => Conformance.register({ describe, it }, Backend.mapLayer(layer(false), Backend.prefixed("part[*]:"))))
+describe("prefixed", () =>
+  Conformance.register({ describe, it }, Backend.mapLayer(layer(false), Backend.prefixed("part[*]:"))))

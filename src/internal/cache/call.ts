@@ -191,17 +191,18 @@ const land = (
         return outcome.exit
       })
       // A flight that began before a tag was invalidated, joined after it: its result may be the old one.
-      return outcome.startedAfter < joinedAfter && outcome.exit._tag === "Success" && outcome.tags !== undefined
+      return outcome.startedAfter < joinedAfter && outcome.exit._tag === "Success"
         ? Effect.flatMap(areCurrent(backend, outcome.tags), (isCurrent) =>
           isCurrent ? accept : land(call, current, body, isForced))
         : accept
     })
   })
 
-const areCurrent = (backend: Backend, tags: ReadonlyArray<TagVersion>): Effect.Effect<boolean> =>
-  Effect.match(backend.refreshTags(tags), {
+/** Versions that are not known, or cannot be compared, may be old ones. */
+const areCurrent = (backend: Backend, tags: ReadonlyArray<TagVersion> | undefined): Effect.Effect<boolean> =>
+  tags === undefined ? Effect.succeed(false) : Effect.match(backend.refreshTags(tags), {
     onSuccess: (now) => tags.every((version, i) => isSameVersion(version, now[i]!)),
-    onFailure: () => true
+    onFailure: () => false
   })
 
 /** The load without a flight, in the load that asks: what it reads is read by that one. */

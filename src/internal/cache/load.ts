@@ -19,6 +19,7 @@ import { remaining } from "../derive.js"
 import { Entry } from "../entry.js"
 import type { Flight } from "../flights.js"
 import { lifetime } from "../freshness.js"
+import { pause } from "../pause.js"
 import { Current, CurrentLoad, isSameVersion } from "./currentLoad.js"
 import { type Found, judge } from "./lookup.js"
 import * as Observe from "./observe.js"
@@ -68,6 +69,9 @@ export const fly = (call: Call, flight: Flight, found: Found, isForced: boolean)
     tags: ReadonlyArray<TagVersion> | undefined,
     isLoaded: boolean
   ): Outcome => ({ exit, tags, isLoaded, startedAfter: flight.startedAfter })
+
+  // An invalidation is going on: what is loaded now may be old by its end.
+  if (flight.isFenced) return Effect.map(loadOnly(call, flight), (exit) => outcome(exit, undefined, true))
 
   return Effect.uninterruptibleMask((restore) =>
     Effect.matchEffect(askForRight(call, flight, isForced, restore), {
@@ -119,7 +123,7 @@ const askForRight = (
         if (token !== undefined) return Effect.succeed({ _tag: "Mine", token })
         if (flight.isBackground) return Effect.succeed({ _tag: "Elsewhere" })
         return Effect.zipRight(
-          restore(Effect.sleep(Duration.millis(pollMillis))),
+          restore(pause(pollMillis)),
           ask(Math.min(pollMillis * 2, longestPollMillis))
         )
       }))
@@ -167,8 +171,8 @@ const giveBackLater = (call: Call, token: string): Effect.Effect<unknown> =>
 /** Extends the lease for as long as the load takes: another process waits for it, not for the clock. */
 const keepLease = (call: Call, token: string): Effect.Effect<unknown> => {
   const { backend, key, policy } = call
-  const third = Duration.times(policy.leaseDuration, 1 / 3)
-  return Effect.forever(Effect.zipRight(Effect.sleep(third), Effect.ignore(backend.renew(key, token, policy.leaseDuration))))
+  const third = Duration.toMillis(policy.leaseDuration) / 3
+  return Effect.forever(Effect.zipRight(pause(third), Effect.ignore(backend.renew(key, token, policy.leaseDuration))))
 }
 
 // -----------------------------------------------------------------------------

@@ -11,7 +11,14 @@ import { closed, type Failure, failureOf, notConnected, timedOut } from "./failu
 import type { Script } from "./scripts.js"
 
 export type Argument = string | number | Buffer
+export type Command = "get" | "mget" | "evalsha" | "eval" | "scan" | "unlink" | "ping" | "select"
 export type Done = (failure: Failure | undefined, reply: any) => void
+
+/** Every command of ioredis has a variant that answers bytes, and takes its arguments as a list too. */
+type Commands = Record<
+  `${Command}Buffer`,
+  (args: Array<Argument>, done: (error: Error | null | undefined, reply: unknown) => void) => unknown
+>
 
 interface Call {
   readonly deadline: number
@@ -73,7 +80,7 @@ export class Link {
     return () => this.listeners.delete(listener)
   }
 
-  send(command: string, args: Array<Argument>, done: Done): void {
+  send(command: Command, args: Array<Argument>, done: Done): void {
     if (this.isClosed) done(closed, undefined)
     else if (!this.isUp) done(this.lastFailure ?? notConnected, undefined)
     else this.issue(command, args, done)
@@ -126,7 +133,7 @@ export class Link {
     for (const listener of listeners) listener(outcome)
   }
 
-  private issue(command: string, args: Array<Argument>, done: Done): void {
+  private issue(command: Command, args: Array<Argument>, done: Done): void {
     const call: Call = { deadline: performance.now() + this.timeout, done }
     this.calls.add(call)
     if (this.timer === undefined) this.arm(this.timeout)
@@ -138,7 +145,9 @@ export class Link {
       } else done(failureOf(error, this.lastFailure), undefined)
     }
     try {
-      this.client.callBuffer(command, args, settle)
+      // Not `callBuffer`, which breaks a client with `enableAutoPipelining`.
+      const client = this.client as unknown as Commands
+      client[`${command}Buffer`](args, settle)
     } catch (error) {
       settle(error as Error, undefined)
     }

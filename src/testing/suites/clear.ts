@@ -2,8 +2,9 @@
  * Clearing by prefix.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { Item } from "../../Backend.js"
-import { entry, equal, get, getMany, isLeased, lease, minute, suite } from "./kit.js"
+import { after, entry, equal, get, getMany, isLeased, lease, minute, suite, together } from "./kit.js"
 
 const special = Array.from("*?[]^-\\{}()|.+$%_#~'\"`/: \n\r\t\0é😀")
 
@@ -36,8 +37,8 @@ export const clear = suite("clear", {
     }
   },
   *"takes a prefix that would be a pattern as text"({ at, backend }) {
-    const pairs = [["a*", "ab"], ["a?c", "abc"], ["[ab]", "a"], ["[^x]", "a"], ["[a-z]", "m"], ["\\*", "*"], ["a**", "a"]]
-    for (const [prefix, neighbour] of pairs as ReadonlyArray<readonly [string, string]>) {
+    const patterns = { "a*": "ab", "a?c": "abc", "[ab]": "a", "[^x]": "a", "[a-z]": "m", "\\*": "*", "a**": "a" }
+    for (const [prefix, neighbour] of Object.entries(patterns)) {
       yield* backend.set(at(`${prefix}:1`), entry("1"), minute)
       yield* backend.set(at(`${neighbour}:1`), entry("1"), minute)
       yield* backend.clear(at(prefix))
@@ -78,6 +79,15 @@ export const clear = suite("clear", {
       backend.clear(at("b:51"))
     ], { concurrency: "unbounded", discard: true })
     yield* equal("getMany", getMany(backend, keys), keys.map(() => "1"))
+  },
+  *"gets its turn while other callers never pause"({ at, backend }) {
+    yield* backend.set(at("a:1"), entry("1"), minute)
+    const others = yield* Effect.fork(
+      together(10, (index) => after(index, Effect.forever(backend.set(at(`b:${index}`), entry("1"), minute))))
+    )
+    yield* after(100, backend.clear(at("a:")))
+    yield* Fiber.interrupt(others)
+    yield* equal("get", get(backend, at("a:1")), undefined)
   },
   *"voids the leases under the prefix, and no other"({ at, backend }) {
     const inside = yield* lease(backend, at("a:1"))

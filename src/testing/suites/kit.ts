@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { YieldWrap } from "effect/Utils"
 import { AssertionError } from "node:assert/strict"
-import { isDeepStrictEqual, inspect } from "node:util"
+import { inspect, isDeepStrictEqual } from "node:util"
 import type { Backend, BackendError, Lease, Reason } from "../../Backend.js"
 import * as Entry from "../../internal/entry.js"
 
@@ -77,7 +77,10 @@ export const getMany = (
 
 /** The token of a lease that must be free. */
 export const lease = (backend: Backend, key: string): Effect.Effect<string, BackendError> =>
-  Effect.map(backend.lease(key, minute), ({ token }: Lease) => Option.getOrElse(token, () => fail("a lease", "a token", "none")))
+  Effect.map(
+    backend.lease(key, minute),
+    ({ token }: Lease) => Option.getOrElse(token, () => fail("a lease", "a token", "none"))
+  )
 
 export const isLeased = (backend: Backend, key: string): Effect.Effect<boolean, BackendError> =>
   Effect.map(backend.lease(key, minute), ({ token }) => Option.isNone(token))
@@ -90,12 +93,17 @@ export const reasonOf = (effect: Effect.Effect<unknown, BackendError>): Effect.E
 export const together = <A, E, R>(count: number, effect: (index: number) => Effect.Effect<A, E, R>) =>
   Effect.all(Array.from({ length: count }, (_, index) => effect(index)), { concurrency: "unbounded" })
 
+/** `effect` once the other fibers have had `yields` chances to run: moves the meeting point of two operations. */
+export const after = <A, E, R>(yields: number, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  yields === 0 ? effect : Effect.zipRight(Effect.yieldNow(), after(yields - 1, effect))
+
 /** One turn of the event loop: lets the I/O that is under way go on. */
 export const turn: Effect.Effect<void> = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-const show = (value: unknown): string => inspect(value, { depth: 3, maxArrayLength: 10, maxStringLength: 100, breakLength: 120 })
+const show = (value: unknown): string =>
+  inspect(value, { depth: 3, maxArrayLength: 10, maxStringLength: 100, breakLength: 120 })
 
 export const fail = (what: string, expected: unknown, actual: unknown): never => {
   throw new AssertionError({

@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Backend, BackendError } from "../../Backend.js"
-import { entry, equal, fail, get, isLeased, lease, minute, suite, together, valueOf } from "./kit.js"
+import { after, entry, equal, fail, get, isLeased, lease, minute, suite, together, valueOf } from "./kit.js"
 
 /** What voids a lease on `key`, and what the key holds then. */
 const voiding: Record<string, (backend: Backend, key: string) => Effect.Effect<unknown, BackendError>> = {
@@ -100,32 +100,34 @@ export const leases = suite("lease and fill", {
     yield* equal("fill", backend.fill(at("a"), token, entry("late"), minute), false)
     yield* equal("get", get(backend, at("a")), undefined)
   },
-  *"is never filled once a concurrent remove has answered"({ at, backend }) {
-    for (let round = 0; round < 30; round++) {
-      const key = at(String(round))
-      const token = yield* lease(backend, key)
-      yield* Effect.all(
-        round % 2 === 0
-          ? [backend.fill(key, token, entry("1"), minute), backend.remove(key)]
-          : [backend.remove(key), backend.fill(key, token, entry("1"), minute)],
-        { concurrency: "unbounded" }
-      )
-      yield* backend.remove(key)
-      yield* equal("fill after remove", backend.fill(key, token, entry("late"), minute), false)
-      yield* equal("get", get(backend, key), undefined)
-    }
-  },
   *"has one last word when a fill and a remove meet"({ at, backend }) {
-    for (let round = 0; round < 30; round++) {
+    for (let round = 0; round < 50; round++) {
       const key = at(String(round))
       const token = yield* lease(backend, key)
       const [isFilled, isRemoved] = yield* Effect.all(
-        [backend.fill(key, token, entry("1"), minute), backend.remove(key)],
+        [after(round % 12, backend.fill(key, token, entry("1"), minute)), after(round % 5, backend.remove(key))],
         { concurrency: "unbounded" }
       )
       const isThere = yield* backend.has(key)
       if (isThere || isFilled !== isRemoved) {
         fail("a key removed while it was filled", "the fill removed, or refused", { isFilled, isRemoved, isThere })
+      }
+    }
+  },
+  *"has one last word when a fill and an add meet"({ at, backend }) {
+    for (let round = 0; round < 50; round++) {
+      const key = at(String(round))
+      const token = yield* lease(backend, key)
+      const [isFilled, isAdded] = yield* Effect.all(
+        [
+          after(round % 5, backend.fill(key, token, entry("filled"), minute)),
+          after(round % 12, backend.add(key, entry("added"), minute))
+        ],
+        { concurrency: "unbounded" }
+      )
+      const value = yield* get(backend, key)
+      if (isFilled === isAdded || value !== (isFilled ? "filled" : "added")) {
+        fail("a key filled and added at once", "one of the two", { isFilled, isAdded, value })
       }
     }
   },

@@ -1,6 +1,7 @@
 /**
  * Values and headers, byte for byte.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Entry } from "../../Backend.js"
@@ -35,7 +36,7 @@ const holds = (kit: Kit, name: string, bytes: Uint8Array): Effect.Effect<void, u
 /** Wants the header to come back as it was stored. */
 const header = (kit: Kit, name: string, stored: Entry): Effect.Effect<void, unknown> =>
   Effect.gen(function*() {
-    yield* kit.backend.set(kit.at(name), stored, minute)
+    yield* kit.backend.set(kit.at(name), stored, Duration.infinity)
     const pick = ({ codec, freshUntil, isFailure, keepUntil, loadMillis, loadedAt, tags }: Entry) => ({
       codec,
       freshUntil,
@@ -94,7 +95,11 @@ export const values = suite("values", {
     yield* holds(kit, "add", noise(1_000))
   },
   *"keeps the header: instants, and instants without end"(kit) {
-    yield* header(kit, "plain", entry("1", { loadedAt: -1, freshUntil: 30_000.25, keepUntil: 60_000, loadMillis: 12.5 }))
+    yield* header(
+      kit,
+      "plain",
+      entry("1", { loadedAt: -1, freshUntil: 30_000.25, keepUntil: 60_000, loadMillis: 12.5 })
+    )
     yield* header(kit, "endless", entry("1", { freshUntil: Infinity, keepUntil: Infinity, loadMillis: 0 }))
     yield* header(kit, "never fresh", entry("1", { freshUntil: 0, loadMillis: 1e9 }))
     yield* header(kit, "of today", entry("1", { loadedAt: 1_790_000_000_000, keepUntil: 1_790_000_060_000 }))
