@@ -448,7 +448,9 @@ const operations = (link: Link, { maxValueBytes, prefix }: Settings): Backend.Op
       attempt("clear", "scan", [cursor, "MATCH", pattern, "COUNT", scanCount]),
       ([next, keys]: [Buffer, Array<Buffer>]) => {
         const found = keys.map((key) => key.subarray(Buffer.byteLength(clientPrefix)))
-        const unlinked = Effect.forEach(chunksOf(found, readBatch), (chunk) => attempt("clear", "unlink", chunk))
+        const unlinked = Effect.forEach(chunksOf(found, readBatch), (chunk) => attempt("clear", "unlink", chunk), {
+          discard: true
+        })
         return String(next) === "0" ? unlinked : Effect.zipRight(unlinked, unlinkMatching(pattern, next))
       }
     )

@@ -161,15 +161,19 @@ export class Link {
   private probe(): void {
     const { db = 0 } = this.client.options
     this.issue(db === 0 ? "ping" : "select", db === 0 ? [] : [db], (failure) => {
+      // That it cannot serve now, or does not permit a PING, is an answer too.
       const isAnswer = failure === undefined ||
-        (db === 0 && failure.cause?.name === "ReplyError" && failure.cause.code !== "WRONGPASS")
+        (db === 0 && (failure.reason === "Unavailable" || failure.cause?.code === "NOPERM"))
       if (isAnswer) {
         this.isUp = true
         this.backOff?.reset()
         this.lastFailure = undefined
         this.silence.timeouts = 0
         this.notify(undefined)
-      } else if (!this.isClosed) this.replace(failure)
+      } else if (!this.isClosed) {
+        // After a refused password everything is refused: what came first says more.
+        this.replace(failure.cause?.code === "NOAUTH" && this.lastFailure?.reason === failure.reason ? this.lastFailure : failure)
+      }
     })
   }
 

@@ -1,0 +1,551 @@
+import { afterAll, assert, describe, it, vi } from "@effect/vitest"
+import type { Backend, BackendError } from "effect-caching/Backend"
+import * as Redis from "effect-caching/backends/Redis"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import { Redis as Client } from "ioredis"
+import { inspect } from "node:util"
+import * as Entry from "../../src/internal/entry.js"
+import * as FaultProxy from "../support/faultProxy.js"
+import * as RedisServer from "../support/redisServer.js"
+
+const { Mode } = FaultProxy
+
+/** What reached the terminal while the tests ran: it must be nothing. */
+const printed: Array<string> = []
+const spies = [process.stdout, process.stderr].map((stream) =>
+  vi.spyOn(stream, "write").mockImplementation((chunk) => {
+    printed.push(String(chunk))
+    return true
+  })
+)
+for (const method of ["log", "info", "warn", "error", "debug"] as const) {
+  spies.push(vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args.join(" "))) as any)
+}
+afterAll(() => {
+  for (const spy of spies) spy.mockRestore()
+  assert.deepStrictEqual(printed, [])
+})
+
+const minute = Duration.minutes(1)
+const commandTimeout = 300
+/** A time-out and 20 %, and what a busy machine takes. */
+const inTime = commandTimeout * 1.2 + 150
+
+const entry = (value: string | Uint8Array) =>
+  new Entry.Entry(false, "text", 0, Infinity, Infinity, 1, [], undefined, Buffer.from(value))
+
+const valueOf = (found: Option.Option<Entry.Entry>) =>
+  Option.isSome(found) ? Buffer.from(found.value.bytes!).toString("latin1") : undefined
+
+const get = (backend: Backend, key: string) => Effect.map(backend.get(key), valueOf)
+
+const make = (port: number, options: Redis.Options = {}) =>
+  Redis.make({ host: "127.0.0.1", port, commandTimeout, ...options })
+
+/** How long the effect took, in milliseconds of real time, and what came of it. */
+const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const start = performance.now()
+    return Effect.map(Effect.either(effect), (result) => ({ result, ms: performance.now() - start }))
+  })
+
+const reasonOf = (effect: Effect.Effect<unknown, BackendError>) =>
+  Effect.match(effect, { onFailure: (error) => error.reason, onSuccess: () => "none" as const })
+
+/** Every operation once, by name. */
+const operations = (backend: Backend): Record<string, Effect.Effect<unknown, BackendError>> => ({
+  get: backend.get("a"),
+  getMany: backend.getMany(["a", "b"]),
+  set: backend.set("a", entry("1"), minute),
+  setMany: backend.setMany([["a", entry("1"), minute]]),
+  add: backend.add("a", entry("1"), minute),
+  has: backend.has("a"),
+  remove: backend.remove("a"),
+  removeMany: backend.removeMany(["a"]),
+  increment: backend.increment("n", 1, minute),
+  clear: backend.clear(""),
+  lease: backend.lease("l", minute),
+  renew: backend.renew("l", "token", minute),
+  fill: backend.fill("l", "token", entry("1"), minute),
+  tagVersions: backend.tagVersions(["t"]),
+  refreshTags: backend.refreshTags([{ tag: "t", hard: "h", soft: "s" }]),
+  tagEpoch: backend.tagEpoch,
+  invalidateTags: backend.invalidateTags(["t"], "hard")
+})
+
+/** The reasons why each operation fails, all made at once. */
+const reasons = (backend: Backend) =>
+  Effect.map(
+    Effect.all(Object.values(operations(backend)).map(reasonOf), { concurrency: "unbounded" }),
+    (all) => [...new Set(all)]
+  )
+
+/** Tries until it holds, and says how long that took. */
+const eventually = (what: string, holds: Effect.Effect<boolean>, within = 5_000) =>
+  Effect.suspend(() => {
+    const start = performance.now()
+    const again: Effect.Effect<number> = Effect.flatMap(holds, (isTrue) => {
+      const ms = performance.now() - start
+      if (isTrue) return Effect.succeed(ms)
+      return ms > within ? Effect.die(new Error(`${what}: not within ${within} ms`)) : Effect.delay(again, 5)
+    })
+    return again
+  })
+
+const works = (backend: Backend) => Effect.isSuccess(backend.set("works", entry("1"), minute))
+
+const handles = () => {
+  const count: Record<string, number> = {}
+  for (const kind of process.getActiveResourcesInfo()) {
+    if (/TCP|Timeout/.test(kind)) count[kind] = (count[kind] ?? 0) + 1
+  }
+  return count
+}
+
+/** Runs `body` and wants every socket and timer that it made to be gone afterwards. */
+const leavesNothing = <A, E>(body: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.gen(function*() {
+    const before = handles()
+    const result = yield* Effect.scoped(body)
+    yield* eventually(
+      `handles like ${inspect(before)}`,
+      // One timer is that of the polling itself.
+      Effect.sync(() => Object.entries(handles()).every(([kind, count]) => count <= (before[kind] ?? 0)))
+    )
+    return result
+  })
+
+const proxied = Effect.flatMap(RedisServer.make(), (server) => Effect.map(FaultProxy.make(server), (proxy) => ({ proxy, server })))
+
+/** A port where nothing listens. */
+const deadPort = Effect.scoped(Effect.gen(function*() {
+  const proxy = yield* FaultProxy.make({ port: 1 })
+  return proxy.port
+}))
+
+describe("connecting", () => {
+  it.scopedLive("to nothing: the backend is made, operations fail at once and say where", () =>
+    leavesNothing(Effect.gen(function*() {
+      const port = yield* deadPort
+      const made = yield* timed(make(port))
+      assert.isBelow(made.ms, 500)
+      const backend = Either.getOrThrow(made.result)
+      const failed = yield* timed(reasons(backend))
+      assert.deepStrictEqual(Either.getOrThrow(failed.result), ["Connection"])
+      assert.isBelow(failed.ms, 100)
+      const error = yield* Effect.flip(backend.get("a"))
+      assert.strictEqual(error.message, `redis.get: the connection failed: connect ECONNREFUSED 127.0.0.1:${port}`)
+    })))
+
+  it.scopedLive("to nothing, where a connection is required: fails at once", () =>
+    leavesNothing(Effect.gen(function*() {
+      const { ms, result } = yield* timed(make(yield* deadPort, { requireConnection: true }))
+      assert.isBelow(ms, 500)
+      assert.strictEqual(Either.isLeft(result) && result.left.reason, "Connection")
+    })))
+
+  it.scopedLive("to a server that accepts and is silent: takes no longer than it may", () =>
+    Effect.gen(function*() {
+      const { proxy } = yield* proxied
+      yield* proxy.setMode(Mode.Hang())
+      for (const requireConnection of [false, true]) {
+        const { ms, result } = yield* timed(Effect.scoped(Effect.flatMap(make(proxy.port, { requireConnection }), reasons)))
+        assert.isBelow(ms, 1_000)
+        if (requireConnection) assert.isTrue(Either.isLeft(result))
+        else assert.deepStrictEqual(Either.getOrThrow(result), ["Timeout"])
+      }
+      yield* eventually("no connection", Effect.map(proxy.connections, ({ open }) => open === 0))
+    }))
+
+  it.scopedLive("to a server that accepts and is silent: can be interrupted, and leaves no socket", () =>
+    Effect.gen(function*() {
+      const { proxy } = yield* proxied
+      yield* proxy.setMode(Mode.Hang())
+      const connecting = yield* Effect.fork(Effect.scoped(make(proxy.port, { commandTimeout: "1 minute" })))
+      yield* eventually("connected", Effect.map(proxy.connections, ({ open }) => open === 1))
+      const { ms } = yield* timed(Fiber.interrupt(connecting))
+      assert.isBelow(ms, 500)
+      yield* eventually("no connection", Effect.map(proxy.connections, ({ open }) => open === 0))
+    }))
+
+  for (const how of ["FIN", "RST"] as const) {
+    it.scopedLive(`to a server that answers with ${how}: fails, and works as soon as it does not`, () =>
+      Effect.gen(function*() {
+        const { proxy } = yield* proxied
+        yield* proxy.setMode(Mode.CloseOnAccept({ with: how }))
+        const backend = yield* make(proxy.port)
+        assert.deepStrictEqual(yield* reasons(backend), ["Connection"])
+        const { accepted } = yield* proxy.connections
+        yield* proxy.setMode(Mode.Pass())
+        assert.isBelow(yield* eventually("works", works(backend)), 1_000)
+        assert.isBelow(accepted, 5)
+      }))
+  }
+
+  it.scopedLive("with a wrong password, and with none: says so, without telling it", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make({ password: "right" })
+      const secret = "s3cret-wrong"
+      const wrong: ReadonlyArray<Redis.Options> = [
+        { password: Redacted.make(secret) },
+        { username: "nobody", password: Redacted.make(secret) },
+        { url: `redis://:${secret}@127.0.0.1:${server.port}` },
+        { url: Redacted.make(`redis://user:${secret}@127.0.0.1:${server.port}/3`) },
+        {},
+        { db: 3 }
+      ]
+      for (const options of wrong) {
+        const backend = yield* make(server.port, options)
+        assert.deepStrictEqual(yield* reasons(backend), ["Authentication"])
+        const errors = yield* Effect.all(Object.values(operations(backend)).map(Effect.flip))
+        if (options.username !== undefined || options.password !== undefined || options.url !== undefined) {
+          errors.push(yield* Effect.flip(make(server.port, { ...options, requireConnection: true })))
+        }
+        for (const error of errors) {
+          const told = [JSON.stringify(error), inspect(error, { depth: 20, showHidden: true }), String(error), error.stack]
+          assert.notInclude(told.join(), secret)
+        }
+      }
+      const backend = yield* make(server.port, { password: Redacted.make("right"), requireConnection: true })
+      assert.isTrue(yield* works(backend))
+    }))
+
+  it.scopedLive("with a wrong password: tries again, but not in a hurry", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make({ password: "right" })
+      const proxy = yield* FaultProxy.make(server)
+      yield* make(proxy.port, { password: Redacted.make("wrong") })
+      yield* Effect.sleep(2_000)
+      const { accepted } = yield* proxy.connections
+      assert.isAtLeast(accepted, 3)
+      assert.isAtMost(accepted, 10)
+    }))
+
+  it.scopedLive("to a server that has no room for another client: fails, and works when it has", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const redis = yield* client(server)
+      yield* Effect.promise(() => redis.config("SET", "maxclients", 1))
+      const backend = yield* make(server.port)
+      assert.deepStrictEqual(yield* reasons(backend), ["Connection"])
+      yield* Effect.promise(() => redis.config("SET", "maxclients", 100))
+      assert.isBelow(yield* eventually("works", works(backend)), 1_000)
+    }))
+})
+
+const client = (server: RedisServer.RedisServer) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const redis = new Client(server.url, { lazyConnect: true, enableReadyCheck: false })
+      redis.on("error", () => {})
+      await redis.connect()
+      return redis
+    }),
+    (redis) => Effect.sync(() => redis.disconnect())
+  )
+
+describe("a connection that is lost", () => {
+  it.scopedLive("with operations under way: all fail, and the next ones work", () =>
+    Effect.gen(function*() {
+      const { proxy } = yield* proxied
+      const backend = yield* make(proxy.port, { requireConnection: true })
+      for (const lose of [proxy.finAll, proxy.resetAll]) {
+        yield* proxy.setMode(Mode.Latency({ down: 200 }))
+        const under = yield* Effect.fork(timed(reasons(backend)))
+        yield* Effect.yieldNow()
+        yield* Effect.sleep(20)
+        yield* lose
+        const { ms, result } = yield* Fiber.join(under)
+        assert.deepStrictEqual(Either.getOrThrow(result), ["Connection"])
+        assert.isBelow(ms, inTime)
+        yield* proxy.setMode(Mode.Pass())
+        assert.isBelow(yield* eventually("works", works(backend)), 1_000)
+      }
+    }))
+
+  it.scopedLive("anywhere in a reply: never gives wrong bytes", () =>
+    Effect.gen(function*() {
+      const { proxy } = yield* proxied
+      const backend = yield* make(proxy.port, { requireConnection: true })
+      const keys = Array.from({ length: 8 }, (_, index) => `k${index}`)
+      const value = (key: string) => `${key}\r\n$-1\r\n+OK\r\n`.repeat(20)
+      yield* backend.setMany(keys.map((key) => [key, entry(value(key)), minute]))
+      let failures = 0
+      for (let round = 0; round < 60; round++) {
+        yield* eventually("works", works(backend))
+        const how = round % 2 === 0 ? "FIN" : "RST"
+        yield* proxy.setMode(Mode.CutAfter({ bytes: (round * 61) % 2_500, with: how }))
+        const found = yield* Effect.all([
+          ...keys.map((key) => Effect.either(get(backend, key))),
+          Effect.either(Effect.map(backend.getMany(keys), (all) => all.map(valueOf).join()))
+        ], { concurrency: "unbounded" })
+        const expected = [...keys.map(value), keys.map(value).join()]
+        found.forEach((result, index) => {
+          if (Either.isLeft(result)) failures++
+          else assert.strictEqual(result.right, expected[index])
+        })
+        yield* proxy.setMode(Mode.Pass())
+      }
+      assert.isAbove(failures, 60)
+      yield* eventually("works", works(backend))
+      assert.deepStrictEqual((yield* backend.getMany(keys)).map(valueOf), keys.map(value))
+    }))
+
+  it.scopedLive("before the reply: no operation runs twice", () =>
+    Effect.gen(function*() {
+      const { proxy, server } = yield* proxied
+      const backend = yield* make(proxy.port, { requireConnection: true })
+      const direct = yield* make(server.port, { requireConnection: true })
+      let calls = 0
+      let answered = 0
+      for (let round = 0; round < 20; round++) {
+        yield* eventually("works", works(backend))
+        yield* proxy.setMode(Mode.CutAfter({ bytes: 0, with: round % 2 === 0 ? "FIN" : "RST" }))
+        calls++
+        if (yield* Effect.isSuccess(backend.increment("n", 1, minute))) answered++
+        yield* proxy.setMode(Mode.Pass())
+        yield* eventually("works", works(backend))
+        calls++
+        if (yield* Effect.isSuccess(backend.increment("n", 1, minute))) answered++
+      }
+      const applied = yield* direct.increment("n", 0, minute)
+      assert.isAtMost(applied, calls)
+      assert.isAtLeast(applied, answered)
+      assert.strictEqual(answered, 20)
+    }))
+
+  it.scopedLive("that trickles: answers or times out, and the next answers are right", () =>
+    Effect.gen(function*() {
+      const { proxy } = yield* proxied
+      const backend = yield* make(proxy.port, { requireConnection: true })
+      yield* backend.setMany([["a", entry("a".repeat(300)), minute], ["b", entry("b"), minute]])
+      yield* proxy.setMode(Mode.Trickle({ bytes: 5, every: 10 }))
+      const { ms, result } = yield* timed(get(backend, "a"))
+      assert.isBelow(ms, inTime)
+      assert.strictEqual(Either.isLeft(result) && result.left.reason, "Timeout")
+      yield* proxy.setMode(Mode.Pass())
+      yield* eventually("works", works(backend))
+      assert.strictEqual(yield* get(backend, "a"), "a".repeat(300))
+      assert.strictEqual(yield* get(backend, "b"), "b")
+    }))
+})
+
+describe("a server", () => {
+  it.scopedLive("that is killed and comes back: works again within a second of it", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const backend = yield* make(server.port, { requireConnection: true })
+      for (let round = 0; round < 3; round++) {
+        assert.isTrue(yield* works(backend))
+        const under = yield* Effect.fork(timed(reasons(backend)))
+        yield* server.kill("SIGKILL")
+        assert.isBelow((yield* Fiber.join(under)).ms, inTime)
+        yield* eventually("noticed", Effect.map(works(backend), (isUp) => !isUp))
+        const { ms, result } = yield* timed(reasons(backend))
+        assert.deepStrictEqual(Either.getOrThrow(result), ["Connection"])
+        assert.isBelow(ms, 100)
+        yield* Effect.sleep(round * 700)
+        yield* server.restart
+        assert.isBelow(yield* eventually("works", works(backend)), 1_000)
+      }
+    }))
+
+  it.scopedLive("that is not there at first: is used as soon as it is", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      yield* server.kill("SIGKILL")
+      const backend = yield* make(server.port)
+      assert.deepStrictEqual(yield* reasons(backend), ["Connection"])
+      yield* server.restart
+      assert.isBelow(yield* eventually("works", works(backend)), 1_000)
+    }))
+
+  it.scopedLive("that is frozen: every operation times out in time, later ones fail at once, and it works when it goes on", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const proxy = yield* FaultProxy.make(server)
+      const backend = yield* make(proxy.port, { requireConnection: true })
+      yield* backend.increment("n", 1, minute)
+      yield* server.stop()
+      const first = yield* timed(reasons(backend))
+      assert.deepStrictEqual(Either.getOrThrow(first.result), ["Timeout"])
+      assert.isBelow(first.ms, inTime)
+      // Reads that come while others hang do not wait for those first.
+      const reads = yield* Effect.fork(Effect.forEach([0, 5, 40, 120, 200], (delay) =>
+        Effect.delay(timed(backend.get("a")), delay), { concurrency: "unbounded" }))
+      for (const { ms } of yield* Fiber.join(reads)) assert.isBelow(ms, inTime)
+      yield* eventually("replaced", Effect.map(proxy.connections, ({ accepted }) => accepted > 1))
+      const { ms } = yield* timed(reasons(backend))
+      assert.isBelow(ms, 100)
+      yield* server.cont()
+      assert.isBelow(yield* eventually("works", works(backend)), 1_000)
+      assert.isAtMost(yield* backend.increment("n", 0, minute), 2)
+    }))
+
+  it.scopedLive("that is frozen for less than a time-out: nothing is noticed", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const proxy = yield* FaultProxy.make(server)
+      const backend = yield* make(proxy.port, { requireConnection: true, commandTimeout: 2_000 })
+      yield* server.stop()
+      const under = yield* Effect.fork(reasons(backend))
+      yield* Effect.sleep(300)
+      yield* server.cont()
+      assert.deepStrictEqual(yield* Fiber.join(under), ["none"])
+      assert.strictEqual((yield* proxy.connections).accepted, 1)
+    }))
+
+  it.scopedLive("that is full: writes fail, reads and removals go on", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make({ maxmemory: "3mb" })
+      const backend = yield* make(server.port, { requireConnection: true })
+      yield* backend.set("old", entry("old"), minute)
+      yield* backend.tagVersions(["t"])
+      const epoch = yield* backend.tagEpoch
+      const lease = yield* backend.lease("held", minute)
+      const fill = Effect.forEach(
+        Array.from({ length: 200 }, (_, index) => index),
+        (index) => backend.set(`fill${index}`, entry("v".repeat(100_000)), minute),
+        { discard: true }
+      )
+      assert.strictEqual((yield* Effect.flip(fill)).reason, "OutOfSpace")
+      const writes = [
+        backend.set("old", entry("new"), minute),
+        backend.setMany([["old", entry("new"), minute]]),
+        backend.add("new", entry("new"), minute),
+        backend.increment("n", 1, minute),
+        backend.fill("held", Option.getOrThrow(lease.token), entry("new"), minute)
+      ]
+      for (const write of writes) assert.strictEqual(yield* reasonOf(write), "OutOfSpace")
+      assert.strictEqual(yield* get(backend, "old"), "old")
+      assert.deepStrictEqual((yield* backend.getMany(["old", "new"])).map(valueOf), ["old", undefined])
+      assert.isTrue(yield* backend.has("old"))
+      // A full server can still be told that what it has is out of date.
+      yield* backend.invalidateTags(["t"], "hard")
+      assert.isTrue(yield* backend.remove("old"))
+      yield* backend.clear("fill")
+      assert.notStrictEqual(yield* backend.tagEpoch, epoch)
+      assert.isTrue(yield* works(backend))
+    }))
+
+  it.scopedLive("that cannot serve now says why, and is not given up", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const proxy = yield* FaultProxy.make(server)
+      const redis = yield* client(server)
+      const backend = yield* make(proxy.port, { requireConnection: true })
+      yield* backend.set("a", entry("1"), minute)
+      yield* Effect.promise(() => redis.replicaof("127.0.0.1", "1"))
+      assert.strictEqual(yield* reasonOf(backend.set("a", entry("2"), minute)), "Unavailable")
+      assert.strictEqual(yield* get(backend, "a"), "1")
+      yield* Effect.promise(() => redis.config("SET", "replica-serve-stale-data", "no"))
+      assert.deepStrictEqual(yield* reasons(backend), ["Unavailable"])
+      yield* Effect.promise(() => redis.replicaof("NO", "ONE"))
+      assert.isTrue(yield* works(backend))
+
+      const other = yield* client(server)
+      yield* Effect.promise(() => redis.config("SET", "busy-reply-threshold", "1"))
+      const busy = redis.eval("while true do end", 0).catch(() => {})
+      yield* eventually("busy", Effect.map(reasonOf(backend.get("a")), (reason) => reason === "Unavailable"))
+      assert.deepStrictEqual(yield* reasons(backend), ["Unavailable"])
+      yield* Effect.promise(() => other.script("KILL"))
+      yield* Effect.promise(() => busy)
+      assert.isBelow(yield* eventually("works", works(backend)), 1_000)
+    }))
+
+  it.scopedLive("that permits some commands only: says so, and tells no key", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const redis = yield* client(server)
+      yield* Effect.promise(() => redis.call("ACL", "SETUSER", "reader", "on", ">pw", "~cache:ok*", "+get", "+mget", "+evalsha"))
+      const backend = yield* make(server.port, {
+        username: "reader",
+        password: Redacted.make("pw"),
+        requireConnection: true
+      })
+      assert.isTrue(Option.isNone(yield* backend.get("ok")))
+      for (const denied of [backend.get("secret-key"), backend.getMany(["secret-key"]), backend.clear("secret-key")]) {
+        const error = yield* Effect.flip(denied)
+        assert.strictEqual(error.reason, "Authentication")
+        assert.notInclude(inspect(error, { depth: 20, showHidden: true }), "secret-key")
+      }
+    }))
+
+  it.scopedLive("that does not know a command: tells neither keys nor values", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make({
+        args: ["--rename-command", "MGET", "", "--rename-command", "EVALSHA", "", "--rename-command", "UNLINK", ""]
+      })
+      const backend = yield* make(server.port, { requireConnection: true })
+      for (
+        const unknown of [
+          backend.getMany(["secret-key"]),
+          backend.set("secret-key", entry("secret-value"), minute),
+          backend.invalidateTags(["secret-tag"], "hard")
+        ]
+      ) {
+        const error = yield* Effect.flip(unknown)
+        assert.strictEqual(error.reason, "Unknown")
+        assert.match(error.message, /unknown command '\w+'$/)
+        assert.notInclude(inspect(error, { depth: 20, showHidden: true }), "secret")
+      }
+    }))
+})
+
+describe("the end", () => {
+  const ends: Record<string, (proxy: FaultProxy.FaultProxy, server: RedisServer.RedisServer) => Effect.Effect<unknown>> = {
+    "ready": () => Effect.void,
+    "refused and about to reconnect": (proxy) => Effect.zipRight(proxy.setMode(Mode.Refuse()), proxy.resetAll),
+    "frozen": (_, server) => server.stop(),
+    "connecting to a silent server": (proxy) => Effect.zipRight(proxy.setMode(Mode.Hang()), proxy.resetAll)
+  }
+  for (const [state, bring] of Object.entries(ends)) {
+    it.scopedLive(`while ${state}: comes at once, and answers everything that is under way`, () =>
+      Effect.gen(function*() {
+        const { proxy, server } = yield* proxied
+        yield* leavesNothing(Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          const backend = yield* Scope.extend(make(proxy.port, { commandTimeout: "1 minute" }), scope)
+          assert.isTrue(yield* works(backend))
+          yield* bring(proxy, server)
+          const under = yield* Effect.fork(reasons(backend))
+          yield* Effect.sleep(60)
+          const { ms } = yield* timed(Scope.close(scope, Exit.void))
+          assert.isBelow(ms, 500)
+          const { ms: answered, result } = yield* timed(Fiber.join(under))
+          assert.isBelow(answered, 50)
+          if (state !== "ready") assert.deepStrictEqual(Either.getOrThrow(result), ["Connection"])
+          assert.deepStrictEqual(yield* reasons(backend), ["Connection"])
+          assert.match((yield* Effect.flip(backend.get("a"))).message, /the backend is closed/)
+          yield* server.cont()
+        }))
+        yield* eventually("no connection", Effect.map(proxy.connections, ({ open }) => open === 0))
+      }))
+  }
+})
+
+describe("a client of the user's that waits for ever", () => {
+  it.scopedLive("still answers in time", () =>
+    Effect.gen(function*() {
+      const server = yield* RedisServer.make()
+      const redis = yield* client(server)
+      const backend = yield* Redis.fromClient(redis, { commandTimeout })
+      assert.isTrue(yield* works(backend))
+      yield* server.stop()
+      const frozen = yield* timed(reasons(backend))
+      assert.deepStrictEqual(Either.getOrThrow(frozen.result), ["Timeout"])
+      assert.isBelow(frozen.ms, inTime)
+      yield* server.kill("SIGKILL")
+      const killed = yield* timed(reasons(backend))
+      assert.isBelow(killed.ms, inTime)
+      yield* server.restart
+      yield* eventually("works", works(backend))
+    }))
+})
