@@ -421,6 +421,58 @@ export const override: {
   guarded({ ...self, ...operations(self) }, self.flights))
 
 /**
+ * The backend with every operation's effect passed through `f`, which is given
+ * the name of the operation.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const around: {
+  (f: Around): (self: Backend) => Backend
+  (self: Backend, f: Around): Backend
+} = dual(2, (self: Backend, f: Around): Backend =>
+  override(self, () => ({
+    get: (key) => f("get", self.get(key)),
+    getMany: (keys) => f("getMany", self.getMany(keys)),
+    set: (key, entry, retention) => f("set", self.set(key, entry, retention)),
+    setMany: (items) => f("setMany", self.setMany(items)),
+    add: (key, entry, retention) => f("add", self.add(key, entry, retention)),
+    has: (key) => f("has", self.has(key)),
+    remove: (key) => f("remove", self.remove(key)),
+    removeMany: (keys) => f("removeMany", self.removeMany(keys)),
+    increment: (key, by, retention) => f("increment", self.increment(key, by, retention)),
+    clear: (prefix) => f("clear", self.clear(prefix)),
+    lease: (key, duration) => f("lease", self.lease(key, duration)),
+    renew: (key, token, duration) => f("renew", self.renew(key, token, duration)),
+    fill: (key, token, entry, retention) => f("fill", self.fill(key, token, entry, retention)),
+    tagVersions: (tags) => f("tagVersions", self.tagVersions(tags)),
+    refreshTags: (versions) => f("refreshTags", self.refreshTags(versions)),
+    tagEpoch: f("tagEpoch", self.tagEpoch),
+    invalidateTags: (tags, mode) => f("invalidateTags", self.invalidateTags(tags, mode))
+  })))
+
+/** What `around` puts round an operation. */
+type Around = <A>(method: string, operation: Effect.Effect<A, BackendError>) => Effect.Effect<A, BackendError>
+
+/**
+ * The backend with a bound on every operation: one that takes longer is
+ * interrupted and fails with reason `Timeout`. For stores without a bound of
+ * their own.
+ *
+ * @since 1.0.0
+ * @category combinators
+ */
+export const timeout: {
+  (duration: Duration.DurationInput): (self: Backend) => Backend
+  (self: Backend, duration: Duration.DurationInput): Backend
+} = dual(2, (self: Backend, duration: Duration.DurationInput): Backend =>
+  around(self, (method, operation) =>
+    Effect.timeoutFail(operation, {
+      duration,
+      onTimeout: () => new BackendError({ backend: self.name, method, reason: "Timeout" })
+    })))
+
+/**
  * The part of `self` whose keys begin with `prefix`. Tags are of the part too;
  * `clear("")` empties the part and nothing else.
  *

@@ -123,7 +123,7 @@ export interface Policy<Key, A, E = unknown> {
   readonly storeIf?: ((value: A, key: Key) => Answer) | undefined
   /**
    * For how long the right to load a key is held if the process that has it dies;
-   * while it lives it is extended. Default: 5 seconds.
+   * while it lives it is extended. Default: 1 second.
    */
   readonly leaseDuration?: Duration.DurationInput | undefined
 }

@@ -95,6 +95,8 @@ export const defaultTimeToLive: Config.Config<Duration.Duration> = setting(
 const durationOf = (text: string): Option.Option<Duration.Duration> =>
   /^\d+(\.\d+)?$/.test(text)
     ? Option.some(Duration.seconds(Number(text)))
+    : text === "infinity"
+    ? Option.some(Duration.infinity)
     : text.startsWith("-")
     ? Option.none()
     : Duration.decodeUnknown(text)
@@ -131,7 +133,7 @@ const row = <Module, Options, E>(
 /** What is refused is not repeated: it may hold a password. */
 const redisUrl = (key: string) =>
   setting(key, (text) => {
-    const url = text.trim()
+    const url = text.trim().replace(/^\w+:/, (scheme) => scheme.toLowerCase())
     return isRedisUrl(url)
       ? Either.right(Redacted.make(url))
       : Either.left("Expected redis://[[username]:password@]host[:port][/db], rediss://… or the path of a Unix socket")
@@ -139,7 +141,7 @@ const redisUrl = (key: string) =>
 
 const isRedisUrl = (url: string): boolean =>
   url.startsWith("/") ||
-  (/^rediss?:\/\/./i.test(url) && URL.canParse(url) && /^\/?\d*$/.test(new URL(url).pathname))
+  (/^rediss?:\/\/./.test(url) && URL.canParse(url) && /^\/?\d*$/.test(new URL(url).pathname))
 
 const memory = row({
   type: "MemoryCache",
@@ -253,12 +255,12 @@ const choose = Effect.fnUntraced(function*<E, R>(drivers: ReadonlyArray<Driver<E
     Effect.catchAll(config, (error) => Effect.sync(() => void errors.push(error)))
   const byType = yield* read(driverOfType(drivers))
   const byUrl = yield* read(driverOfUrl(drivers, byType))
-  yield* read(defaultTimeToLive)
   const named = byType ?? byUrl
   // While it is in doubt which driver is meant, its settings are not known to be wrong.
   const open = named === undefined && errors.length > 0
     ? undefined
     : yield* read((named ?? memory).open(byUrl !== undefined))
+  yield* read(defaultTimeToLive)
   if (open === undefined || errors.length > 0) return yield* Effect.fail(errors.reduce(ConfigError.And))
   if (named === undefined) yield* warnOfMarks(drivers)
   return yield* open

@@ -11,6 +11,11 @@ export * as Cache from "./Cache.js"
 /**
  * @since 1.0.0
  */
+export * as CacheConfig from "./CacheConfig.js"
+
+/**
+ * @since 1.0.0
+ */
 export * as Codec from "./Codec.js"
 
 /**

@@ -2,17 +2,18 @@
  * The whole contract of a backend, derived from five primitives over bytes.
  *
  * What must be one step for its key and is not in the primitives (fill, set with
- * its lease, increment) runs under a lock: in this process a permit per key, and
+ * its lease, increment) runs under a lock: in this process a turn per key, and
  * across processes, where the store is shared, a lock entry made with `add`.
  */
-import { randomBytes } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { randomBytes } from "node:crypto"
 import type { BackendError, Bytes, Lease, Operations, Reason } from "../Backend.js"
 import * as Entry from "./entry.js"
 import { pause } from "./pause.js"
+import { Turns } from "./turns.js"
 
 /** Tag versions outlive every entry that is kept for less; where one is lost, its entries are misses. */
 export const tagRetention = Duration.days(30)
@@ -44,38 +45,15 @@ export interface Options {
 export const remaining = (keepUntil: number, now: number): Duration.Duration =>
   keepUntil === Infinity ? Duration.infinity : Duration.millis(Math.max(0, keepUntil - now))
 
-/** Runs effects one at a time per key, and whole-store effects alone. */
-const makeLocks = () => {
-  const everyone = 1_000_000
-  const gate = Effect.unsafeMakeSemaphore(everyone)
-  // Who wants to be alone holds it while waiting: newcomers queue behind, or an unbroken stream of them starves `clear`.
-  const turnstile = Effect.unsafeMakeSemaphore(1)
-  const locks = new Map<string, { readonly permit: Effect.Semaphore; users: number }>()
-  const one = (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.acquireUseRelease(
-      Effect.sync(() => {
-        const lock = locks.get(key) ?? { permit: Effect.unsafeMakeSemaphore(1), users: 0 }
-        lock.users++
-        locks.set(key, lock)
-        return lock
-      }),
-      (lock) =>
-        Effect.zipRight(turnstile.withPermits(1)(Effect.void), gate.withPermits(1)(lock.permit.withPermits(1)(effect))),
-      (lock) => Effect.sync(() => --lock.users === 0 && locks.delete(key))
-    )
-  const alone = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    turnstile.withPermits(1)(gate.withPermits(everyone)(effect))
-  return { one, alone }
-}
-
 /** The contract over `store`. */
 export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Operations => {
-  const locks = makeLocks()
+  const turns = new Turns()
 
   const locked = (method: string, key: string) => <A, E>(effect: Effect.Effect<A, E | BackendError>) =>
-    locks.one(key)(
+    turns.one(key)(
       isShared
-        ? Effect.acquireUseRelease(acquireLock(method, key, 2_000), () => effect, () =>
+        ? Effect.acquireUseRelease(acquireLock(method, key, 2_000), () =>
+          effect, () =>
           Effect.ignore(store.remove(reserved.lock(key))))
         : effect
     )
@@ -92,8 +70,7 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
     return entry !== undefined && now < entry.keepUntil ? Option.some(entry) : Option.none()
   }
 
-  const get = (key: string) =>
-    Effect.zipWith(store.get(key), Clock.currentTimeMillis, live)
+  const get = (key: string) => Effect.zipWith(store.get(key), Clock.currentTimeMillis, live)
 
   const getBytes = store.getMany ?? ((keys: ReadonlyArray<string>) => Effect.forEach(keys, store.get))
 
@@ -184,7 +161,8 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
     holds: "bytes",
     unsafe: undefined,
     get,
-    getMany: (keys) => Effect.zipWith(getBytes(keys), Clock.currentTimeMillis, (all, now) => all.map((_) => live(_, now))),
+    getMany: (keys) =>
+      Effect.zipWith(getBytes(keys), Clock.currentTimeMillis, (all, now) => all.map((_) => live(_, now))),
     set,
     setMany: (items) => Effect.forEach(items, (item) => set(...item), { discard: true }),
     add,
@@ -207,13 +185,14 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
           : put(key, Entry.withNumber(present.value, after), remaining(present.value.keepUntil, now))
         return after
       })),
-    clear: (prefix) =>
-      locks.alone(Effect.zipRight(store.clear(reserved.lease(prefix)), store.clear(prefix))),
+    clear: (prefix) => turns.alone(Effect.zipRight(store.clear(reserved.lease(prefix)), store.clear(prefix))),
     lease,
     renew,
     fill: (key, token, entry, retention) =>
-      locked("fill", key)(Effect.flatMap(holdsLease(key, token), (isHeld) =>
-        isHeld ? Effect.as(Effect.zipRight(voidLease(key), put(key, entry, retention)), true) : Effect.succeed(false))),
+      locked("fill", key)(
+        Effect.flatMap(holdsLease(key, token), (isHeld) =>
+          isHeld ? Effect.as(Effect.zipRight(voidLease(key), put(key, entry, retention)), true) : Effect.succeed(false))
+      ),
     tagVersions,
     refreshTags: (versions) => tagVersions(versions.map((_) => _.tag)),
     tagEpoch: Effect.map(versionsOf([reserved.epoch]), (versions) => versions[0]!),

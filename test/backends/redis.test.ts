@@ -3,8 +3,8 @@ import type { Backend } from "effect-caching/Backend"
 import { CacheBackend } from "effect-caching/Backend"
 import * as Redis from "effect-caching/backends/Redis"
 import { Conformance } from "effect-caching/testing"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -71,7 +71,12 @@ describe("a client of the user's", () => {
 describe("a client of the user's, with a prefix and settings of its own", () => {
   Conformance.register(
     { describe, it },
-    withClient({ keyPrefix: "app[*]{x}:", stringNumbers: true, enableAutoPipelining: true, showFriendlyErrorStack: true })
+    withClient({
+      keyPrefix: "app[*]{x}:",
+      stringNumbers: true,
+      enableAutoPipelining: true,
+      showFriendlyErrorStack: true
+    })
   )
 })
 

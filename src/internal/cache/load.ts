@@ -164,7 +164,7 @@ const askForLease = ({ backend, key, policy }: Call, restore: Restore): Effect.E
 const giveBack = (call: Call, token: string): Effect.Effect<void> =>
   Effect.ignore(call.backend.renew(call.key, token, Duration.zero))
 
-/** Gives the lease back without making an interrupted caller wait for the store. */
+/** Gives the lease back without making anyone wait for the store: an interrupted caller, or one whose store fails. */
 const giveBackLater = (call: Call, token: string): Effect.Effect<unknown> =>
   call.backend.unsafe !== undefined ? giveBack(call, token) : Effect.forkDaemon(giveBack(call, token))
 
@@ -201,8 +201,10 @@ const loadAndFill = (call: Call, flight: Flight, found: Found, token: string): E
     if (entry === undefined) yield* giveBack(call, token)
     else {
       const retention = remaining(entry.keepUntil, loadedAt)
-      yield* Effect.catchAll(backend.fill(key, token, entry, retention), (error) =>
-        Observe.backendError(policy.name, error))
+      yield* Effect.catchAll(
+        backend.fill(key, token, entry, retention),
+        (error) => Effect.zipRight(giveBackLater(call, token), Observe.backendError(policy.name, error))
+      )
     }
     return { exit, tags }
   })

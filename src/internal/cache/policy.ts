@@ -86,7 +86,7 @@ export const compile = (options: Options<any, any, any, any>, success: Codec<any
     jitter: requireNumber(module, "jitter", options.jitter ?? 0, { min: 0, max: 1 }),
     refreshAhead,
     softTimeoutMillis: millis("softTimeout", options.softTimeout, 0),
-    leaseDuration: Duration.millis(Math.max(10, millis("leaseDuration", options.leaseDuration, 5_000))),
+    leaseDuration: Duration.millis(Math.max(10, millis("leaseDuration", options.leaseDuration, 1_000))),
     staleIf: options.staleIf ?? (() => true),
     staticTags: typeof tags === "function" ? undefined : tags ?? [],
     tags: typeof tags === "function" ? tags : () => tags ?? [],

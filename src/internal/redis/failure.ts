@@ -63,7 +63,8 @@ export const failureOf = (error: unknown, before?: Failure | undefined): Failure
   if (isConsequence.test(error.message)) {
     return before ?? { reason: "Connection", cause: new Cause(error.name, error.message, undefined) }
   }
-  const isMistake = error instanceof TypeError || error instanceof RangeError || /subscriber mode|monitoring/.test(error.message)
+  const isMistake = error instanceof TypeError || error instanceof RangeError ||
+    /subscriber mode|monitoring/.test(error.message)
   const message = messageOf(error)
   const cause = new Cause(error.name, message, codeOf(error))
   return isMistake

@@ -50,6 +50,7 @@ export class Link {
   private readonly calls = new Set<Call>()
   private readonly listeners = new Set<(failure: Failure | undefined) => void>()
   private timer: ReturnType<typeof setTimeout> | undefined
+  private handshake: ReturnType<typeof setTimeout> | undefined
   private isClosed = false
   /** Whether the server has answered on the present connection; of a foreign client we do not know. */
   private isUp: boolean
@@ -65,8 +66,10 @@ export class Link {
     this.isUp = backOff === undefined
     client.on("error", this.onError)
     if (backOff === undefined) return
+    client.on("connect", () => this.greet())
     client.on("ready", () => this.probe())
     client.on("close", () => {
+      clearTimeout(this.handshake)
       this.isUp = false
       this.notify(this.lastFailure ?? notConnected)
     })
@@ -88,15 +91,19 @@ export class Link {
 
   run(script: Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, done: Done): void {
     const rest = [keys.length, ...keys, ...args]
-    this.send("evalsha", [script.sha, ...rest], (failure, reply) =>
-      failure?.cause?.code === "NOSCRIPT" ? this.send("eval", [script.text, ...rest], done) : done(failure, reply))
+    this.send(
+      "evalsha",
+      [script.sha, ...rest],
+      (failure, reply) =>
+        failure?.cause?.code === "NOSCRIPT" ? this.send("eval", [script.text, ...rest], done) : done(failure, reply)
+    )
   }
 
   /** Answers what is under way and, from now on, everything else with a failure. */
   close(): void {
     this.isClosed = true
     clearTimeout(this.timer)
-    this.timer = undefined
+    clearTimeout(this.handshake)
     const calls = [...this.calls]
     this.calls.clear()
     for (const call of calls) call.done(closed, undefined)
@@ -141,6 +148,7 @@ export class Link {
       if (!this.calls.delete(call)) return
       if (!error) {
         this.silence.timeouts = 0
+        this.lastFailure = undefined
         done(undefined, reply)
       } else done(failureOf(error, this.lastFailure), undefined)
     }
@@ -151,6 +159,14 @@ export class Link {
     } catch (error) {
       settle(error as Error, undefined)
     }
+  }
+
+  /** A connection must be up in the time of a command: ioredis waits for ever for the answers to its own greetings. */
+  private greet(): void {
+    if (this.isClosed) return
+    clearTimeout(this.handshake)
+    this.handshake = setTimeout(() => this.replace(timedOut), this.timeout)
+    this.handshake.unref()
   }
 
   /**
@@ -165,6 +181,7 @@ export class Link {
       const isAnswer = failure === undefined ||
         (db === 0 && (failure.reason === "Unavailable" || failure.cause?.code === "NOPERM"))
       if (isAnswer) {
+        clearTimeout(this.handshake)
         this.isUp = true
         this.backOff?.reset()
         this.lastFailure = undefined
@@ -172,7 +189,9 @@ export class Link {
         this.notify(undefined)
       } else if (!this.isClosed) {
         // After a refused password everything is refused: what came first says more.
-        this.replace(failure.cause?.code === "NOAUTH" && this.lastFailure?.reason === failure.reason ? this.lastFailure : failure)
+        this.replace(
+          failure.cause?.code === "NOAUTH" && this.lastFailure?.reason === failure.reason ? this.lastFailure : failure
+        )
       }
     })
   }
@@ -180,7 +199,7 @@ export class Link {
   private replace(failure: Failure): void {
     this.isUp = false
     this.lastFailure = failure
-    if (this.client.status === "ready") this.client.disconnect(true)
+    if (this.client.status === "ready" || this.client.status === "connect") this.client.disconnect(true)
     this.notify(failure)
   }
 

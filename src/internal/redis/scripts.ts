@@ -3,7 +3,8 @@
  * server and one round trip each. `now` is the Clock's, in epoch milliseconds;
  * `px` is how many milliseconds the server keeps a key, or empty for ever.
  *
- * The layout of an envelope is told in `entry.ts`.
+ * The layout of an envelope is told in `entry.ts`. A value is stored before the
+ * lease goes: a full server refuses a script's first write, and none after it.
  */
 import { createHash } from "node:crypto"
 
@@ -33,16 +34,16 @@ end`
 /** `key lease …`, `value px …`. */
 export const set = script(`${put}
 for i = 1, #KEYS, 2 do
-  redis.call("UNLINK", KEYS[i + 1])
   put(KEYS[i], ARGV[i], ARGV[i + 1])
+  redis.call("UNLINK", KEYS[i + 1])
 end
 return #KEYS / 2`)
 
 /** `key lease`, `now value px`: 1 if it was stored. */
 export const add = script(`${header}${put}
 if header(KEYS[1], tonumber(ARGV[1])) then return 0 end
-redis.call("UNLINK", KEYS[2])
 put(KEYS[1], ARGV[2], ARGV[3])
+redis.call("UNLINK", KEYS[2])
 return 1`)
 
 /** `key`, `now`: 1 if there is an entry. */
@@ -68,8 +69,8 @@ export const increment = script(`${header}${put}
 local key, by = KEYS[1], tonumber(ARGV[2])
 local head = header(key, tonumber(ARGV[1]))
 if not head then
-  redis.call("UNLINK", KEYS[2])
   put(key, ARGV[3], ARGV[4])
+  redis.call("UNLINK", KEYS[2])
   return ARGV[2]
 end
 local size, length = struct.unpack("<I4", head, 42), redis.call("STRLEN", key)
@@ -81,9 +82,9 @@ local after = before + by
 if math.abs(before) > largest or math.abs(after) > largest then return false end
 local text = after == 0 and "0" or string.format("%.0f", after)
 local middle = length - size > 49 and redis.call("GETRANGE", key, 49, length - size - 1) or ""
-redis.call("UNLINK", KEYS[2])
 redis.call("SET", key, "EFC\\1\\0\\0\\0\\0\\0" .. string.sub(head, 10, 41) .. struct.pack("<I4", #text) ..
   string.sub(head, 46, 49) .. middle .. text, "KEEPTTL")
+redis.call("UNLINK", KEYS[2])
 return text`)
 
 /** `key lease`, `token px`: whether the lease is ours now, and what is under the key. */
@@ -98,11 +99,12 @@ if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == "0" then redis.call("UNLINK", KEYS[1]) else redis.call("PEXPIRE", KEYS[1], ARGV[2]) end
 return 1`)
 
-/** `key lease`, `token value px`: 1 if the lease was still held and the value is stored. */
+/** `key lease`, `token value px`: 1 if the lease was still held and the value is stored. The lease ends either way. */
 export const fill = script(`${put}
 if redis.call("GET", KEYS[2]) ~= ARGV[1] then return 0 end
+local isStored, failure = pcall(put, KEYS[1], ARGV[2], ARGV[3])
 redis.call("UNLINK", KEYS[2])
-put(KEYS[1], ARGV[2], ARGV[3])
+if not isStored then return type(failure) == "table" and failure or redis.error_reply(failure) end
 return 1`)
 
 /** Keys of versions, `px fresh …`: the version under each key, which is the fresh one where there was none. */

@@ -70,7 +70,7 @@ export const many = suite("many keys", {
   },
   *"takes empty lists"({ backend }) {
     yield* equal("getMany", getMany(backend, []), [])
-    yield* equal("setMany", backend.setMany([]), undefined)
+    yield* backend.setMany([])
     yield* equal("removeMany", backend.removeMany([]), 0)
   },
   *"takes a thousand keys"({ at, backend }) {

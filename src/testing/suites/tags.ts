@@ -73,7 +73,7 @@ export const tags = suite("tags", {
     const after = yield* backend.tagVersions(names)
     const same = names.filter((_, index) => before[index]!.hard === after[index]!.hard)
     yield* equal("tags that kept their version", Effect.succeed(same), [])
-    yield* equal("invalidateTags of none", backend.invalidateTags([], "hard"), undefined)
+    yield* backend.invalidateTags([], "hard")
   },
   *"refreshes the versions an entry carries, in their order"({ at, backend }) {
     const old = yield* backend.tagVersions([at("a"), at("b"), at("c")])

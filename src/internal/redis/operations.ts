@@ -1,0 +1,309 @@
+/**
+ * The whole contract of a backend over a link to a Redis server.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { pipe } from "effect/Function"
+import * as Option from "effect/Option"
+import type { BackendError, Item, Lease, Operations } from "../../Backend.js"
+import * as derive from "../derive.js"
+import * as Entry from "../entry.js"
+import type { Failure } from "./failure.js"
+import type { Argument, Command, Link } from "./link.js"
+import { entryOf, Readers } from "./readers.js"
+import * as scripts from "./scripts.js"
+
+const readBatch = 1_000
+const removeBatch = 500
+const writeBatch = { items: 256, bytes: 1024 * 1024 }
+const scanCount = 1_000
+
+export interface Settings {
+  /** Names the backend. */
+  readonly name: string
+  readonly prefix: string
+  /** The largest payload that is sent. */
+  readonly maxValueBytes: number
+  readonly errorOf: (method: string) => (failure: Failure) => BackendError
+}
+
+/** The contract over `link`. */
+export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }: Settings): Operations => {
+  const readers = new Readers(link)
+  /** ioredis puts it before the keys of commands, but neither before a pattern nor off what SCAN answers. */
+  const clientPrefix = link.client.options.keyPrefix ?? ""
+
+  // An entry and its lease have one hash slot: braces are the lease's alone.
+  const share = escapeBraces(prefix)
+  const wire = (key: string): string => share + escapeBraces(key)
+  const leaseOf = (wired: string): string => `{${wired}}~lease`
+  const both = (key: string): [key: string, lease: string] => {
+    const wired = wire(key)
+    return [wired, leaseOf(wired)]
+  }
+
+  const attempt = (method: string, command: Command, args: Array<Argument>): Effect.Effect<any, BackendError> =>
+    Effect.async((resume) =>
+      link.send(
+        command,
+        args,
+        (failure, reply) =>
+          resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))
+      )
+    )
+
+  const run = (
+    method: string,
+    script: scripts.Script,
+    keys: ReadonlyArray<string>,
+    args: ReadonlyArray<Argument>
+  ): Effect.Effect<any, BackendError> =>
+    Effect.async((resume) =>
+      link.run(
+        script,
+        keys,
+        args,
+        (failure, reply) =>
+          resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))
+      )
+    )
+
+  /** As `run`, with the time of the Clock for the first argument. */
+  const runNow = (
+    method: string,
+    script: scripts.Script,
+    keys: ReadonlyArray<string>,
+    args: ReadonlyArray<Argument>
+  ): Effect.Effect<any, BackendError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => run(method, script, keys, [now, ...args]))
+
+  /** The envelope as a script takes it: how the server reclaims its space comes after it. */
+  const valueOf = (
+    method: string,
+    entry: Entry.Entry,
+    retention: Duration.Duration
+  ): Effect.Effect<[value: Buffer, px: string], BackendError> =>
+    Effect.suspend(() => {
+      if (entry.bytes!.length > maxValueBytes) {
+        const description = `the value has ${entry.bytes!.length} bytes, and ${maxValueBytes} is the most`
+        return Effect.fail(errorOf(method)({ reason: "TooLarge", description }))
+      }
+      const { buffer, byteLength, byteOffset } = Entry.encode(entry)
+      return Effect.succeed([Buffer.from(buffer, byteOffset, byteLength), pxOf(retention)])
+    })
+
+  const get: Operations["get"] = (key) =>
+    Effect.zipWith(
+      Effect.async<Entry.Entry | undefined, BackendError>((resume) =>
+        readers.read(wire(key), (failure, entry) =>
+          resume(failure === undefined ? Effect.succeed(entry) : Effect.fail(errorOf("get")(failure))))
+      ),
+      Clock.currentTimeMillis,
+      live
+    )
+
+  const mget = (
+    method: string,
+    keys: ReadonlyArray<string>
+  ): Effect.Effect<Array<Buffer | null>, BackendError> =>
+    keys.length <= readBatch
+      ? attempt(method, "mget", [...keys])
+      : Effect.map(
+        Effect.forEach(chunksOf(keys, readBatch), (chunk) => attempt(method, "mget", chunk), {
+          concurrency: "unbounded"
+        }),
+        (replies) => replies.flat()
+      )
+
+  const setMany = (method: string, items: ReadonlyArray<Item>): Effect.Effect<void, BackendError> =>
+    Effect.flatMap(
+      // Every item is looked at before the first is sent: one that is refused stops them all.
+      Effect.forEach(
+        items,
+        ([key, entry, retention]) =>
+          Effect.map(valueOf(method, entry, retention), (value) => [both(key), value] as const)
+      ),
+      (writes) =>
+        Effect.forEach(
+          batchesOf(writes, ([, [value]]) => value.length),
+          (batch) => run(method, scripts.set, batch.flatMap(([keys]) => keys), batch.flatMap(([, value]) => value)),
+          { discard: true }
+        )
+    )
+
+  const remove = (method: string, keys: ReadonlyArray<string>): Effect.Effect<number, BackendError> =>
+    runNow(method, scripts.remove, keys.flatMap(both), [])
+
+  /** The versions under keys, new ones where there are none, all kept for `tagRetention` from now. */
+  const versions = (
+    method: string,
+    keys: ReadonlyArray<string>
+  ): Effect.Effect<ReadonlyArray<string>, BackendError> =>
+    Effect.map(
+      Effect.forEach(chunksOf(keys, readBatch), (chunk): Effect.Effect<Array<Buffer>, BackendError> =>
+        run(method, scripts.versions, chunk, [pxOf(derive.tagRetention), ...chunk.map(derive.newVersion)])),
+      (replies) =>
+        replies.flat().map(String)
+    )
+
+  /** As `versions`, but only where one is missing is anything written. */
+  const readVersions = (
+    method: string,
+    keys: ReadonlyArray<string>
+  ): Effect.Effect<ReadonlyArray<string>, BackendError> =>
+    Effect.flatMap(mget(method, keys), (replies) => {
+      const missing = keys.filter((_, index) => replies[index] === null)
+      if (missing.length === 0) return Effect.succeed(replies.map(String))
+      return Effect.map(versions(method, missing), (made) => {
+        const left = made[Symbol.iterator]()
+        return replies.map((reply) => reply === null ? left.next().value! : String(reply))
+      })
+    })
+
+  const versionKeys = (tags: ReadonlyArray<string>) =>
+    [...tags.map(derive.reserved.hard), ...tags.map(derive.reserved.soft)].map(wire)
+
+  const tagged = (tags: ReadonlyArray<string>) => (versions: ReadonlyArray<string>): ReadonlyArray<Entry.TagVersion> =>
+    tags.map((tag, i) => ({ tag, hard: versions[i]!, soft: versions[tags.length + i]! }))
+
+  const epoch = wire(derive.reserved.epoch)
+
+  const unlinkMatching = (pattern: string, cursor: string | Buffer = "0"): Effect.Effect<void, BackendError> =>
+    Effect.flatMap(
+      attempt("clear", "scan", [cursor, "MATCH", pattern, "COUNT", scanCount]),
+      ([next, keys]: [Buffer, Array<Buffer>]) => {
+        const found = keys.map((key) => key.subarray(Buffer.byteLength(clientPrefix)))
+        const unlinked = Effect.forEach(chunksOf(found, readBatch), (chunk) => attempt("clear", "unlink", chunk), {
+          discard: true
+        })
+        return String(next) === "0" ? unlinked : Effect.zipRight(unlinked, unlinkMatching(pattern, next))
+      }
+    )
+
+  return {
+    name,
+    isShared: true,
+    holds: "bytes",
+    unsafe: undefined,
+    get,
+    getMany: (keys) =>
+      Effect.zipWith(
+        mget("getMany", keys.map(wire)),
+        Clock.currentTimeMillis,
+        (replies, now) => replies.map((reply) => live(entryOf(reply), now))
+      ),
+    set: (key, entry, retention) => setMany("set", [[key, entry, retention]]),
+    setMany: (items) => setMany("setMany", items),
+    add: (key, entry, retention) =>
+      pipe(
+        valueOf("add", entry, retention),
+        Effect.flatMap((value) => runNow("add", scripts.add, both(key), value)),
+        Effect.map(isOne)
+      ),
+    has: (key) => Effect.map(runNow("has", scripts.has, [wire(key)], []), isOne),
+    remove: (key) => Effect.map(remove("remove", [key]), isOne),
+    removeMany: (keys) =>
+      Effect.map(
+        Effect.forEach(chunksOf(keys, removeBatch), (chunk) => remove("removeMany", chunk)),
+        (removed) => removed.reduce((sum, count) => sum + Number(count), 0)
+      ),
+    increment: (key, by, retention) =>
+      pipe(
+        Clock.currentTimeMillis,
+        Effect.flatMap((now) =>
+          valueOf("increment", Entry.counter(by, now, now + Duration.toMillis(retention)), retention)
+        ),
+        Effect.flatMap((fresh) => runNow("increment", scripts.increment, both(key), [by, ...fresh])),
+        Effect.flatMap((reply: Buffer | null) =>
+          reply === null
+            ? Effect.fail(errorOf("increment")({ reason: "NotANumber" }))
+            : Effect.succeed(Number(String(reply)))
+        )
+      ),
+    clear: (prefix) => {
+      const pattern = `${asPattern(wire(prefix))}*`
+      // The leases first: an entry that is filled with one before it is gone is there when the entries are scanned.
+      return Effect.zipRight(
+        unlinkMatching(`${asPattern(clientPrefix)}{${pattern}`),
+        unlinkMatching(asPattern(clientPrefix) + pattern)
+      )
+    },
+    lease: (key, duration) =>
+      Effect.suspend(() => {
+        const token = derive.newVersion()
+        const keys = both(key)
+        return pipe(
+          run("lease", scripts.lease, keys, [token, leaseMillis(duration)]),
+          Effect.zip(Clock.currentTimeMillis),
+          Effect.map(([[isMine, reply], now]: [[number | string, Buffer | null], number]): Lease => ({
+            token: isOne(isMine) ? Option.some(token) : Option.none(),
+            entry: live(entryOf(reply), now)
+          })),
+          // Who does not learn the token cannot give the lease back. On this connection, that comes after it.
+          Effect.onError(() => Effect.sync(() => link.run(scripts.renew, [keys[1]], [token, "0"], () => {})))
+        )
+      }),
+    renew: (key, token, duration) =>
+      Effect.map(run("renew", scripts.renew, [both(key)[1]], [token, leaseMillis(duration)]), isOne),
+    fill: (key, token, entry, retention) =>
+      pipe(
+        valueOf("fill", entry, retention),
+        Effect.flatMap((value) => run("fill", scripts.fill, both(key), [token, ...value])),
+        Effect.map(isOne)
+      ),
+    tagVersions: (tags) => Effect.map(versions("tagVersions", versionKeys(tags)), tagged(tags)),
+    refreshTags: (carried) => {
+      const tags = carried.map(({ tag }) => tag)
+      return Effect.map(readVersions("refreshTags", versionKeys(tags)), tagged(tags))
+    },
+    tagEpoch: Effect.map(readVersions("tagEpoch", [epoch]), (versions) => versions[0]!),
+    invalidateTags: (tags, mode) =>
+      // A version that is gone is made anew by who asks next: nothing to write, so a full server invalidates too.
+      Effect.forEach(
+        chunksOf(tags, removeBatch),
+        (chunk) =>
+          attempt("invalidateTags", "unlink", [epoch, ...chunk.map((tag) => wire(derive.reserved[mode](tag)))]),
+        { discard: true }
+      )
+  }
+}
+
+const live = (entry: Entry.Entry | undefined, now: number): Option.Option<Entry.Entry> =>
+  entry !== undefined && now < entry.keepUntil ? Option.some(entry) : Option.none()
+
+/** ioredis answers numbers as text where the client was made with `stringNumbers`. */
+const isOne = (reply: number | string): boolean => Number(reply) === 1
+
+/** What the server takes for milliseconds; empty for a time beyond what it can count. */
+const pxOf = (duration: Duration.Duration): string => {
+  const millis = Math.ceil(Duration.toMillis(duration))
+  return millis <= Number.MAX_SAFE_INTEGER ? String(millis) : ""
+}
+
+/** A lease always ends, and one of no time at once. */
+const leaseMillis = (duration: Duration.Duration): number =>
+  Math.min(Math.ceil(Duration.toMillis(duration)), Number.MAX_SAFE_INTEGER)
+
+const escapeBraces = (text: string): string => text.replace(/[%{}]/g, encodeURIComponent)
+
+/** The text as a glob pattern that matches it and nothing else. */
+const asPattern = (text: string): string => text.replace(/[\\*?[\]^-]/g, "\\$&")
+
+const chunksOf = <A>(items: ReadonlyArray<A>, size: number): Array<Array<A>> =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
+
+const batchesOf = <A>(items: ReadonlyArray<A>, bytesOf: (item: A) => number): Array<Array<A>> => {
+  const batches: Array<Array<A>> = []
+  let room = { items: 0, bytes: 0 }
+  for (const item of items) {
+    const bytes = bytesOf(item)
+    if (room.items === 0 || room.bytes < bytes) {
+      batches.push([])
+      room = { ...writeBatch }
+    }
+    batches[batches.length - 1]!.push(item)
+    room = { items: room.items - 1, bytes: room.bytes - bytes }
+  }
+  return batches
+}
