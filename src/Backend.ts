@@ -417,8 +417,11 @@ const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
 export const override: {
   (operations: (self: Backend) => Partial<Operations>): (self: Backend) => Backend
   (self: Backend, operations: (self: Backend) => Partial<Operations>): Backend
-} = dual(2, (self: Backend, operations: (self: Backend) => Partial<Operations>): Backend =>
-  guarded({ ...self, ...operations(self) }, self.flights))
+} = dual(
+  2,
+  (self: Backend, operations: (self: Backend) => Partial<Operations>): Backend =>
+    guarded({ ...self, ...operations(self) }, self.flights)
+)
 
 /**
  * The backend with every operation's effect passed through `f`, which is given
@@ -465,12 +468,15 @@ type Around = <A>(method: string, operation: Effect.Effect<A, BackendError>) => 
 export const timeout: {
   (duration: Duration.DurationInput): (self: Backend) => Backend
   (self: Backend, duration: Duration.DurationInput): Backend
-} = dual(2, (self: Backend, duration: Duration.DurationInput): Backend =>
-  around(self, (method, operation) =>
-    Effect.timeoutFail(operation, {
-      duration,
-      onTimeout: () => new BackendError({ backend: self.name, method, reason: "Timeout" })
-    })))
+} = dual(
+  2,
+  (self: Backend, duration: Duration.DurationInput): Backend =>
+    around(self, (method, operation) =>
+      Effect.timeoutFail(operation, {
+        duration,
+        onTimeout: () => new BackendError({ backend: self.name, method, reason: "Timeout" })
+      }))
+)
 
 /**
  * The part of `self` whose keys begin with `prefix`. Tags are of the part too;

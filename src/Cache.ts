@@ -224,7 +224,13 @@ export const make: {
 }
 
 const Proto = {
-  [TypeId]: { key: (_: unknown) => {}, value: (_: unknown) => _, failure: (_: unknown) => _, fault: () => {}, context: () => {} },
+  [TypeId]: {
+    key: (_: unknown) => {},
+    value: (_: unknown) => _,
+    failure: (_: unknown) => _,
+    fault: () => {},
+    context: () => {}
+  },
   pipe() {
     return pipeArguments(this, arguments)
   },
@@ -250,8 +256,11 @@ export const withTimeToLive: {
     self: Cache<Key, A, E, B, R>,
     timeToLive: Policy<Key, A, E>["timeToLive"]
   ): Cache<Key, A, E, B, R>
-} = dual(2, (self: Cache<any, any, any, any, any>, timeToLive: Policy<any, any, any>["timeToLive"]) =>
-  fromPolicy({ ...self.policy, timeToLiveMillis: Compiled.timeToLiveOf(self.name, timeToLive) }))
+} = dual(
+  2,
+  (self: Cache<any, any, any, any, any>, timeToLive: Policy<any, any, any>["timeToLive"]) =>
+    fromPolicy({ ...self.policy, timeToLiveMillis: Compiled.timeToLiveOf(self.name, timeToLive) })
+)
 
 // -----------------------------------------------------------------------------
 // cached calls
@@ -277,8 +286,11 @@ export const getOrSet: {
     key: Key,
     load: Effect.Effect<A, E2, R2>
   ): Effect.Effect<A, Failures<E, E2> | B, CacheBackend | R | Exclude<R2, Scope.Scope>>
-} = dual(3, (self: Cache<any, any>, key: unknown, load: Effect.Effect<any, any, any>) =>
-  Call.getOrSet(self.policy, key, load, false))
+} = dual(
+  3,
+  (self: Cache<any, any>, key: unknown, load: Effect.Effect<any, any, any>) =>
+    Call.getOrSet(self.policy, key, load, false)
+)
 
 /**
  * The effect, cached under the key: `getOrSet` from the other side.
@@ -308,8 +320,11 @@ export const cached: {
     cache: Cache<Key, A, E, B, R>,
     key: Key
   ): Effect.Effect<A, Failures<E, E2> | B, CacheBackend | R | Exclude<R2, Scope.Scope>>
-} = dual(3, (load: Effect.Effect<any, any, any>, self: Cache<any, any>, key: unknown) =>
-  Call.getOrSet(self.policy, key, load, false))
+} = dual(
+  3,
+  (load: Effect.Effect<any, any, any>, self: Cache<any, any>, key: unknown) =>
+    Call.getOrSet(self.policy, key, load, false)
+)
 
 /**
  * Loads and stores, whatever there is. Joins a load of the key that is under
@@ -330,8 +345,11 @@ export const refresh: {
     key: Key,
     load: Effect.Effect<A, E2, R2>
   ): Effect.Effect<A, Failures<E, E2> | B, CacheBackend | R | Exclude<R2, Scope.Scope>>
-} = dual(3, (self: Cache<any, any>, key: unknown, load: Effect.Effect<any, any, any>) =>
-  Call.getOrSet(self.policy, key, load, true))
+} = dual(
+  3,
+  (self: Cache<any, any>, key: unknown, load: Effect.Effect<any, any, any>) =>
+    Call.getOrSet(self.policy, key, load, true)
+)
 
 // -----------------------------------------------------------------------------
 // explicit data
@@ -411,8 +429,13 @@ export const lookup: {
  * @category explicit data
  */
 export const get: {
-  <Key>(key: Key): <A, E, B, R>(self: Cache<Key, A, E, B, R>) => Effect.Effect<Option.Option<A>, BackendError, CacheBackend | R>
-  <Key, A, E, B, R>(self: Cache<Key, A, E, B, R>, key: Key): Effect.Effect<Option.Option<A>, BackendError, CacheBackend | R>
+  <Key>(
+    key: Key
+  ): <A, E, B, R>(self: Cache<Key, A, E, B, R>) => Effect.Effect<Option.Option<A>, BackendError, CacheBackend | R>
+  <Key, A, E, B, R>(
+    self: Cache<Key, A, E, B, R>,
+    key: Key
+  ): Effect.Effect<Option.Option<A>, BackendError, CacheBackend | R>
 } = dual(2, (self: AnyCache, key: unknown) => Effect.map(find(self, "get", key), freshValue))
 
 /**
@@ -431,16 +454,19 @@ export const getMany: {
     self: Cache<Key, A, E, B, R>,
     keys: ReadonlyArray<Key>
   ): Effect.Effect<ReadonlyArray<Option.Option<A>>, BackendError, CacheBackend | R>
-} = dual(2, (self: AnyCache, keys: ReadonlyArray<unknown>) =>
-  withKeys(self, "getMany", keys, (backend, keys) =>
-    Effect.flatMap(
-      Effect.zip(backend.getMany(keys), Clock.currentTimeMillis),
-      ([entries, now]) =>
-        Effect.map(
-          judgeMany(self.policy, backend, entries.map(Option.getOrUndefined), now),
-          (found) => found.map(freshValue)
-        )
-    )))
+} = dual(
+  2,
+  (self: AnyCache, keys: ReadonlyArray<unknown>) =>
+    withKeys(self, "getMany", keys, (backend, keys) =>
+      Effect.flatMap(
+        Effect.zip(backend.getMany(keys), Clock.currentTimeMillis),
+        ([entries, now]) =>
+          Effect.map(
+            judgeMany(self.policy, backend, entries.map(Option.getOrUndefined), now),
+            (found) => found.map(freshValue)
+          )
+      ))
+)
 
 /**
  * Whether there is a fresh value under the key.
@@ -485,17 +511,20 @@ export const set: {
     key: Key,
     value: A
   ): Effect.Effect<void, BackendError | ParseError, CacheBackend | R>
-} = dual(3, (self: AnyCache, userKey: unknown, value: unknown) =>
-  withKey(self, "set", userKey, (backend, key) =>
-    fencing(
-      backend,
-      [key],
-      Effect.flatMap(
-        entryFor(self, backend, userKey, value),
-        (entry) =>
-          entry === undefined ? Effect.asVoid(backend.remove(key)) : backend.set(key, entry, retentionOf(entry))
-      )
-    )))
+} = dual(
+  3,
+  (self: AnyCache, userKey: unknown, value: unknown) =>
+    withKey(self, "set", userKey, (backend, key) =>
+      fencing(
+        backend,
+        [key],
+        Effect.flatMap(
+          entryFor(self, backend, userKey, value),
+          (entry) =>
+            entry === undefined ? Effect.asVoid(backend.remove(key)) : backend.set(key, entry, retentionOf(entry))
+        )
+      ))
+)
 
 /**
  * Stores values, in one round trip where the backend can.
@@ -520,7 +549,9 @@ export const setMany: {
         keys,
         Effect.gen(function*() {
           const made = yield* Effect.forEach(pairs, ([key, value]) => entryFor(self, backend, key, value))
-          const items = made.flatMap((entry, i) => entry === undefined ? [] : [[keys[i]!, entry, retentionOf(entry)] as const])
+          const items = made.flatMap((entry, i) =>
+            entry === undefined ? [] : [[keys[i]!, entry, retentionOf(entry)] as const]
+          )
           yield* backend.removeMany(keys.filter((_, i) => made[i] === undefined))
           yield* backend.setMany(items)
         })
@@ -544,16 +575,19 @@ export const add: {
     key: Key,
     value: A
   ): Effect.Effect<boolean, BackendError | ParseError, CacheBackend | R>
-} = dual(3, (self: AnyCache, userKey: unknown, value: unknown) =>
-  withKey(self, "add", userKey, (backend, key) =>
-    fencing(
-      backend,
-      [key],
-      Effect.flatMap(
-        entryFor(self, backend, userKey, value),
-        (entry) => entry === undefined ? Effect.succeed(false) : backend.add(key, entry, retentionOf(entry))
-      )
-    )))
+} = dual(
+  3,
+  (self: AnyCache, userKey: unknown, value: unknown) =>
+    withKey(self, "add", userKey, (backend, key) =>
+      fencing(
+        backend,
+        [key],
+        Effect.flatMap(
+          entryFor(self, backend, userKey, value),
+          (entry) => entry === undefined ? Effect.succeed(false) : backend.add(key, entry, retentionOf(entry))
+        )
+      ))
+)
 
 /**
  * Adds `by` (default 1, of either sign) to the number under the key and answers
@@ -596,8 +630,11 @@ export const increment: {
 export const invalidate: {
   <Key>(key: Key): <A, E, B, R>(self: Cache<Key, A, E, B, R>) => Effect.Effect<boolean, BackendError, CacheBackend>
   <Key, A, E, B, R>(self: Cache<Key, A, E, B, R>, key: Key): Effect.Effect<boolean, BackendError, CacheBackend>
-} = dual(2, (self: AnyCache, key: unknown) =>
-  withKey(self, "invalidate", key, (backend, key) => fencing(backend, [key], backend.remove(key))))
+} = dual(
+  2,
+  (self: AnyCache, key: unknown) =>
+    withKey(self, "invalidate", key, (backend, key) => fencing(backend, [key], backend.remove(key)))
+)
 
 /**
  * Removes the values under the keys, and answers how many there were.
@@ -613,8 +650,11 @@ export const invalidateMany: {
     self: Cache<Key, A, E, B, R>,
     keys: ReadonlyArray<Key>
   ): Effect.Effect<number, BackendError, CacheBackend>
-} = dual(2, (self: AnyCache, keys: ReadonlyArray<unknown>) =>
-  withKeys(self, "invalidateMany", keys, (backend, keys) => fencing(backend, keys, backend.removeMany(keys))))
+} = dual(
+  2,
+  (self: AnyCache, keys: ReadonlyArray<unknown>) =>
+    withKeys(self, "invalidateMany", keys, (backend, keys) => fencing(backend, keys, backend.removeMany(keys)))
+)
 
 /**
  * Removes everything that is cached under this cache's name, and nothing else.

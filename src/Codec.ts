@@ -3,10 +3,10 @@
  *
  * @since 1.0.0
  */
-import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { createHash } from "node:crypto"
 
 /**
  * @since 1.0.0

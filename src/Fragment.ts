@@ -71,8 +71,10 @@ export const cached: {
     render: Effect.Effect<string, E, R>,
     options: Options
   ): Effect.Effect<string, E, CacheBackend | Exclude<R, Scope.Scope>>
-} = dual(2, (render: Effect.Effect<string, any, any>, options: Options) =>
-  Cache.getOrSet(cacheOf(options), options.vary, render))
+} = dual(
+  2,
+  (render: Effect.Effect<string, any, any>, options: Options) => Cache.getOrSet(cacheOf(options), options.vary, render)
+)
 
 /**
  * The key of a fragment, as the backend knows it. Throws where `vary` cannot be

@@ -87,20 +87,36 @@ export interface Memoized<Args extends ReadonlyArray<unknown>, A, E, R, CacheE =
  * @category constructors
  */
 export const wrap: {
-  <Args extends ReadonlyArray<any>, A, E, R, I, CodecR = never, CacheE = unknown, B extends "bypass" | "fail" = "bypass">(
+  <
+    Args extends ReadonlyArray<any>,
+    A,
+    E,
+    R,
+    I,
+    CodecR = never,
+    CacheE = unknown,
+    B extends "bypass" | "fail" = "bypass"
+  >(
     f: (...args: Args) => Effect.Effect<A, E, R>,
-    options: Options<NoInfer<Args>, NoInfer<A>, CacheE, B> & { readonly schema: Schema.Schema<A, I, CodecR> }
+    options: Options<Args, NoInfer<A>, CacheE, B> & { readonly schema: Schema.Schema<A, I, CodecR> }
   ): Memoized<Args, A, E, R, CacheE, B extends "fail" ? BackendError : never, CodecR>
   <Args extends ReadonlyArray<any>, A, E, R, CodecR = never, CacheE = unknown, B extends "bypass" | "fail" = "bypass">(
     f: (...args: Args) => Effect.Effect<A, E, R>,
-    options: Options<NoInfer<Args>, NoInfer<A>, CacheE, B> & { readonly codec: Codec.Codec<A, CodecR> }
+    options: Options<Args, NoInfer<A>, CacheE, B> & { readonly codec: Codec.Codec<A, CodecR> }
   ): Memoized<Args, A, E, R, CacheE, B extends "fail" ? BackendError : never, CodecR>
 } = (
   f: (...args: ReadonlyArray<any>) => Effect.Effect<any, any, any>,
   options: Options<any, any, any, any> & { readonly schema?: any; readonly codec?: any }
 ): Memoized<any, any, any, any, any, any, any> => {
   const { key } = options
-  return over(f, Cache.make({ ...options, schema: options.schema, key: key === undefined ? keyOfAll : (args: ReadonlyArray<any>) => key(...args) }))
+  return over(
+    f,
+    Cache.make({
+      ...options,
+      schema: options.schema,
+      key: key === undefined ? keyOfAll : (args: ReadonlyArray<any>) => key(...args)
+    })
+  )
 }
 
 /** One argument that is no object is its own key, which reads well in the store; every other list is a tuple. */

@@ -1,4 +1,10 @@
 /**
+ * Caches for Effect programs. Modules that need an optional peer are not here:
+ * import `effect-caching/backends/Redis`.
+ *
+ * @since 1.0.0
+ */
+/**
  * @since 1.0.0
  */
 export * as Backend from "./Backend.js"
@@ -27,3 +33,13 @@ export * as Fragment from "./Fragment.js"
  * @since 1.0.0
  */
 export * as Memoize from "./Memoize.js"
+
+/**
+ * @since 1.0.0
+ */
+export * as Memory from "./backends/Memory.js"
+
+/**
+ * @since 1.0.0
+ */
+export * as Null from "./backends/Null.js"

@@ -78,14 +78,21 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
     Effect.map(getBytes(keys), (values) => values.map(Option.map((bytes) => text.decode(bytes))))
 
   /** The text under each key, written with a new version where there is none. */
-  const versionsOf = (keys: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, BackendError> =>
+  const versionsOf = (
+    method: string,
+    keys: ReadonlyArray<string>,
+    attempts = 10
+  ): Effect.Effect<ReadonlyArray<string>, BackendError> =>
     Effect.flatMap(texts(keys), (found) =>
       Effect.forEach(keys, (key, index) => {
         const version = found[index]!
         if (version._tag === "Some") return Effect.succeed(version.value)
+        if (attempts === 0) return Effect.fail(fail(method, "Unknown", "the store neither keeps a version nor has one"))
         const mine = newVersion()
         return Effect.flatMap(store.add(key, utf8.encode(mine), tagRetention), (isMine) =>
-          isMine ? Effect.succeed(mine) : Effect.map(versionsOf([key]), (versions) => versions[0]!))
+          isMine
+            ? Effect.succeed(mine)
+            : Effect.map(versionsOf(method, [key], attempts - 1), (versions) => versions[0]!))
       }))
 
   const voidLease = (key: string) => store.remove(reserved.lease(key))
@@ -151,7 +158,7 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
 
   const tagVersions: Operations["tagVersions"] = (tags) =>
     Effect.map(
-      versionsOf([...tags.map(reserved.hard), ...tags.map(reserved.soft)]),
+      versionsOf("tagVersions", [...tags.map(reserved.hard), ...tags.map(reserved.soft)]),
       (versions) => tags.map((tag, i) => ({ tag, hard: versions[i]!, soft: versions[tags.length + i]! }))
     )
 
@@ -195,7 +202,7 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
       ),
     tagVersions,
     refreshTags: (versions) => tagVersions(versions.map((_) => _.tag)),
-    tagEpoch: Effect.map(versionsOf([reserved.epoch]), (versions) => versions[0]!),
+    tagEpoch: Effect.map(versionsOf("tagEpoch", [reserved.epoch]), (versions) => versions[0]!),
     invalidateTags: (tags, mode) =>
       // The epoch first: a load that reads it unchanged at its end has read the tags before they lost their versions.
       Effect.zipRight(

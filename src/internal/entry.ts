@@ -189,7 +189,9 @@ export const withNumber = (entry: Entry, value: number): Entry =>
 
 /** The safe integer that an entry's payload is the text of, if it is. */
 export const numberOf = (bytes: Uint8Array): number | undefined => {
-  const digits = bytes.length <= 20 ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1") : ""
+  const digits = bytes.length <= 20
+    ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
+    : ""
   const value = /^-?\d+$/.test(digits) ? Number(digits) : NaN
   return Number.isSafeInteger(value) ? value : undefined
 }

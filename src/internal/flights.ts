@@ -79,9 +79,9 @@ export class Flights {
 
   /** Starts `body` in the background, unless a flight of `key` is under way. */
   start<R>(key: string, body: (flight: Flight) => Effect.Effect<unknown, never, R>): Effect.Effect<void, never, R> {
-    return Effect.uninterruptible(Effect.suspend(() =>
-      this.current.has(key) ? Effect.void : Effect.asVoid(this.launch(key, true, body))
-    ))
+    return Effect.uninterruptible(
+      Effect.suspend(() => this.current.has(key) ? Effect.void : Effect.asVoid(this.launch(key, true, body)))
+    )
   }
 
   /** Fences the flights that `target` names, those that begin while `effect` runs included. */
@@ -90,10 +90,13 @@ export class Flights {
       const mine = { ...target } as Target
       this.invalidations.add(mine)
       this.fence(mine)
-      return Effect.ensuring(effect, Effect.sync(() => {
-        this.invalidations.delete(mine)
-        this.fence(mine)
-      }))
+      return Effect.ensuring(
+        effect,
+        Effect.sync(() => {
+          this.invalidations.delete(mine)
+          this.fence(mine)
+        })
+      )
     })
   }
 

@@ -104,7 +104,12 @@ const writeObject = (value: object, path: string, within: Array<object>): string
   }
   if (value instanceof Set) return `S[${writeAll(value, path, within).sort().join("")}]`
   if (ArrayBuffer.isView(value)) {
-    return writeBytes(value[Symbol.toStringTag as never] ?? "DataView", value.buffer, value.byteOffset, value.byteLength)
+    return writeBytes(
+      value[Symbol.toStringTag as never] ?? "DataView",
+      value.buffer,
+      value.byteOffset,
+      value.byteLength
+    )
   }
   if (value instanceof ArrayBuffer) return writeBytes("ArrayBuffer", value, 0, value.byteLength)
   if (equal in value && !(redacted in value)) return writeData(value, path, within)

@@ -49,7 +49,10 @@ export const requireNumber = (
   value: number,
   { integer = false, max = Infinity, min }: { readonly min: number; readonly max?: number; readonly integer?: boolean }
 ): number => {
-  if (typeof value === "number" && value >= min && value <= max && (!integer || Number.isInteger(value) || value === Infinity)) {
+  if (
+    typeof value === "number" && value >= min && value <= max &&
+    (!integer || Number.isInteger(value) || value === Infinity)
+  ) {
     return value
   }
   const kind = integer ? "an integer" : "a number"

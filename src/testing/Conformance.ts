@@ -9,9 +9,11 @@
  * @since 1.0.0
  */
 import * as Cause from "effect/Cause"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as TestContext from "effect/TestContext"
@@ -151,7 +153,11 @@ const run = (scenario: Scenario, largeValueBytes: number): Case["run"] =>
   Effect.flatMap(CacheBackend, (backend) => {
     const prefix = `conformance:${randomUUID()}:`
     return Effect.gen(() => scenario({ backend, at: (name) => prefix + name, largeValueBytes }))
-  }).pipe(Effect.provide(TestContext.TestContext))
+  }).pipe(
+    Effect.provide(TestContext.TestContext),
+    // `provide` leaves the `TestClock` behind in the fiber: what comes after the case would wait for it.
+    Effect.locallyWith(DefaultServices.currentServices, identity)
+  )
 
 // -----------------------------------------------------------------------------
 // running

@@ -215,6 +215,20 @@ describe("Memory", () => {
         assert.strictEqual(valueOf(yield* backend.get("a")), "filled")
       }).pipe(Effect.provide(Memory.layer({ maxEntries: 10 }))))
 
+    it.effect("purges the leases that have expired, and no others", () =>
+      Effect.gen(function*() {
+        const backend = yield* CacheBackend
+        const isFree = (key: string, duration: Duration.Duration) =>
+          Effect.map(backend.lease(key, duration), ({ token }) => Option.isSome(token))
+        for (const key of names("long:", 100)) assert.isTrue(yield* isFree(key, Duration.hours(1)))
+        for (let round = 0; round < 20; round++) {
+          for (const key of names(`short:${round}:`, 100)) assert.isTrue(yield* isFree(key, Duration.seconds(1)))
+          yield* TestClock.adjust("1 seconds")
+        }
+        for (const key of names("long:", 100)) assert.isFalse(yield* isFree(key, Duration.hours(1)))
+        for (const key of names("short:0:", 100)) assert.isTrue(yield* isFree(key, Duration.seconds(1)))
+      }).pipe(Effect.provide(Memory.layer())))
+
     it.effect("evicts no load under way", () =>
       Effect.gen(function*() {
         const backend = yield* CacheBackend
@@ -335,6 +349,22 @@ describe("Memory", () => {
           assert.notStrictEqual(renewed!.hard, copied[0]!.hard)
         }).pipe(Effect.provide(Memory.layer({ storage }))))
     }
+
+    it.effect("of an entry are looked at once between two invalidations", () =>
+      Effect.gen(function*() {
+        const { invalidateTags, set, tagVersions, unsafe } = yield* CacheBackend
+        const tags = [...yield* tagVersions(["tag"])]
+        const [version] = tags
+        let looks = 0
+        Object.defineProperty(tags, 0, { get: () => (looks++, version) })
+        yield* set("a", entry("1", { tags }), forever)
+        for (let round = 0; round < 3; round++) {
+          yield* invalidateTags([`another ${round}`], "hard")
+          looks = 0
+          for (let i = 0; i < 10; i++) assert.strictEqual(unsafe!.tagState(unsafe!.get("a")!.tags), "current")
+          assert.strictEqual(looks, 1)
+        }
+      }).pipe(Effect.provide(Memory.layer())))
 
     it.effect("make an entry stale, then a miss, whatever number of them it has", () =>
       Effect.gen(function*() {

@@ -15,7 +15,12 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { Redis as Client, type RedisOptions } from "ioredis"
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as Entry from "../../src/internal/entry.js"
+import * as FaultProxy from "../support/faultProxy.js"
 import * as RedisServer from "../support/redisServer.js"
 
 const scope = Effect.runSync(Scope.make())
@@ -42,6 +47,11 @@ let shares = 0
 /** A backend with a share of its own. */
 const make = (options: Redis.Options = {}) =>
   Redis.make({ url: server.url, requireConnection: true, prefix: `share${shares++}:`, ...options })
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "redis-test-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+)
 
 const call = <A = unknown>(...[command, ...args]: [string, ...Array<string | Buffer>]) =>
   Effect.promise(() => redis.call(command, ...args) as Promise<A>)
@@ -386,6 +396,47 @@ describe("make", () => {
       yield* second.set("a", entry("1"), minute)
       assert.isTrue(Option.isNone(yield* (yield* make({ prefix: "db:" })).get("a")))
       assert.isTrue(yield* (yield* make({ url: `${server.url}/2`, prefix: "db:" })).has("a"))
+    }))
+
+  it.scoped("connects through a Unix socket, named by its path or in the url", () =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "redis.sock")
+      yield* RedisServer.make({ args: ["--unixsocket", path] })
+      for (const options of [{ path }, { url: path }]) {
+        const backend = yield* Redis.make({ ...options, requireConnection: true })
+        yield* backend.set("a", entry("1"), minute)
+        assert.strictEqual(yield* get(backend, "a"), "1")
+      }
+    }))
+
+  it.scoped("speaks TLS with a server that it can trust, and with no other", () =>
+    Effect.gen(function*() {
+      const at = yield* folder
+      const [key, cert] = [join(at, "key.pem"), join(at, "cert.pem")]
+      const openssl = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+      const files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert]
+      execFileSync("openssl", openssl.split(" ").concat(files), { stdio: "ignore" })
+      // A port that was free a moment ago.
+      const { port: tlsPort } = yield* Effect.scoped(FaultProxy.make({ port: 1 }))
+      yield* RedisServer.make({
+        args: ["--tls-port", `${tlsPort}`, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no"]
+      })
+      const ca = readFileSync(cert)
+      const url = `rediss://localhost:${tlsPort}`
+      const backend = yield* Redis.make({ url, tls: { ca }, requireConnection: true })
+      yield* backend.set("a", entry("1"), minute)
+      assert.strictEqual(yield* get(backend, "a"), "1")
+      const untrusted: ReadonlyArray<readonly [string, Redis.Options]> = [
+        ["DEPTH_ZERO_SELF_SIGNED_CERT", { url }],
+        ["DEPTH_ZERO_SELF_SIGNED_CERT", { host: "localhost", port: tlsPort, tls: true }],
+        ["ERR_TLS_CERT_ALTNAME_INVALID", { host: "127.0.0.1", port: tlsPort, tls: { ca } }],
+        ["ECONNRESET", { host: "localhost", port: tlsPort }]
+      ]
+      for (const [code, options] of untrusted) {
+        const { cause, reason } = yield* Effect.flip(Redis.make({ ...options, requireConnection: true }))
+        assert.strictEqual(reason, "Connection")
+        assert.strictEqual((cause as { readonly code: string } | undefined)?.code, code)
+      }
     }))
 
   it.scoped("does not fall back to another database where there is no such one", () =>

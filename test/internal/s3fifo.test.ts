@@ -304,6 +304,27 @@ describe("S3Fifo", () => {
       inspect(store)
     })
 
+    it("does not store what has expired already, and removes what was there", () => {
+      const store = new S3Fifo<number>(10, Infinity)
+      store.set("a", 1, 0, 10, 5)
+      store.set("a", 2, 0, 5, 5)
+      store.set("b", 2, 0, 5, 5)
+      assert.strictEqual(store.size, 0)
+      inspect(store)
+    })
+
+    it("gives no further round to a popular entry that has expired", () => {
+      const store = new S3Fifo<number>(30, Infinity)
+      const popular = names("popular:", 10)
+      // Seen, evicted and back: in the main queue.
+      put(store, [...popular, ...names("k", 30), ...popular])
+      assert.deepStrictEqual(inspect(store).main, popular.toReversed())
+      store.set("popular:0", 1, 0, 10, 0)
+      for (let i = 0; i < 3; i++) for (const key of popular) store.get(key)
+      store["evictFromMain"](10)
+      assert.deepStrictEqual(inspect(store).main, popular.slice(1).toReversed())
+    })
+
     it("never expires an entry without an end", () => {
       const store = new S3Fifo<number>(10, Infinity)
       store.set("a", 1, 0, Infinity, 0)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Memory from "effect-caching/backends/Memory"
 import { CacheBackend } from "effect-caching/Backend"
+import * as Memory from "effect-caching/backends/Memory"
 import * as Cache from "effect-caching/Cache"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -117,7 +117,11 @@ describe("law 2: one load per key at a time", () => {
     test("nested memoized loads 1,000 deep do not overflow", () =>
       Effect.gen(function*() {
         const depth = (n: number): Effect.Effect<number, never, any> =>
-          Cache.getOrSet(values, `depth ${n}`, n === 0 ? Effect.succeed(0) : Effect.suspend(() => Effect.map(depth(n - 1), (m) => m + 1)))
+          Cache.getOrSet(
+            values,
+            `depth ${n}`,
+            n === 0 ? Effect.succeed(0) : Effect.suspend(() => Effect.map(depth(n - 1), (m) => m + 1))
+          )
         assert.strictEqual(yield* depth(1_000), 1_000)
       }))
   })
@@ -125,7 +129,11 @@ describe("law 2: one load per key at a time", () => {
   it.effect("nested memoized loads 5,000 deep do not overflow in memory", () =>
     Effect.gen(function*() {
       const depth = (n: number): Effect.Effect<number, never, any> =>
-        Cache.getOrSet(values, `depth ${n}`, n === 0 ? Effect.succeed(0) : Effect.suspend(() => Effect.map(depth(n - 1), (m) => m + 1)))
+        Cache.getOrSet(
+          values,
+          `depth ${n}`,
+          n === 0 ? Effect.succeed(0) : Effect.suspend(() => Effect.map(depth(n - 1), (m) => m + 1))
+        )
       assert.strictEqual(yield* depth(5_000), 5_000)
     }).pipe(Effect.provide(Memory.layer())))
 
@@ -134,23 +142,27 @@ describe("law 2: one load per key at a time", () => {
 
     it.live("4 processes with 250 callers each make one load", () =>
       Effect.gen(function*() {
-        const herd = Effect.async<{ readonly loads: number; readonly answers: ReadonlyArray<string> }, Error>((resume) => {
-          const child = spawn(process.execPath, [
-            "node_modules/vite-node/vite-node.mjs",
-            "--config",
-            "vitest.config.ts",
-            "test/support/herd.ts",
-            redis.server().url,
-            "250"
-          ], { stdio: ["ignore", "pipe", "pipe"] })
-          let out = ""
-          let err = ""
-          child.stdout.on("data", (data) => (out += data))
-          child.stderr.on("data", (data) => (err += data))
-          child.on("exit", (code) =>
-            resume(code === 0 ? Effect.succeed(JSON.parse(out)) : Effect.fail(new Error(`exit ${code}: ${err}${out}`))))
-          return Effect.sync(() => child.kill("SIGKILL"))
-        })
+        const herd = Effect.async<{ readonly loads: number; readonly answers: ReadonlyArray<string> }, Error>(
+          (resume) => {
+            const child = spawn(process.execPath, [
+              "node_modules/vite-node/vite-node.mjs",
+              "--config",
+              "vitest.config.ts",
+              "test/support/herd.ts",
+              redis.server().url,
+              "250"
+            ], { stdio: ["ignore", "pipe", "pipe"] })
+            let out = ""
+            let err = ""
+            child.stdout.on("data", (data) => (out += data))
+            child.stderr.on("data", (data) => (err += data))
+            child.on("exit", (code) =>
+              resume(
+                code === 0 ? Effect.succeed(JSON.parse(out)) : Effect.fail(new Error(`exit ${code}: ${err}${out}`))
+              ))
+            return Effect.sync(() => child.kill("SIGKILL"))
+          }
+        )
         const herds = yield* Effect.all([herd, herd, herd, herd], { concurrency: "unbounded" })
         assert.strictEqual(herds.reduce((sum, _) => sum + _.loads, 0), 1)
         assert.strictEqual(new Set(herds.flatMap((_) => _.answers)).size, 1)
@@ -177,10 +189,10 @@ describe("law 2: one load per key at a time", () => {
           name: "slow",
           schema: Schema.Number,
           timeToLive: "1 minute",
-          leaseDuration: "60 millis"
+          leaseDuration: "500 millis"
         })
         let loads = 0
-        const load = Effect.delay(Effect.sync(() => ++loads), "400 millis")
+        const load = Effect.delay(Effect.sync(() => ++loads), "1500 millis")
         const here = yield* Layer.build(redis.layer("slow:"))
         const there = yield* Layer.build(redis.layer("slow:"))
         const answers = yield* Effect.all([
@@ -193,7 +205,12 @@ describe("law 2: one load per key at a time", () => {
 
     it.live("a process that dies while it loads holds the others up for no longer than its lease", () =>
       Effect.gen(function*() {
-        const brief = Cache.make({ name: "brief", schema: Schema.Number, timeToLive: "1 minute", leaseDuration: "100 millis" })
+        const brief = Cache.make({
+          name: "brief",
+          schema: Schema.Number,
+          timeToLive: "1 minute",
+          leaseDuration: "100 millis"
+        })
         const there = yield* Layer.build(redis.layer("dead:"))
         // A lease that nobody extends: what a killed process leaves behind.
         yield* Effect.provide(leaseOf(Cache.cacheKey(brief, "k")), there)
@@ -202,5 +219,4 @@ describe("law 2: one load per key at a time", () => {
   })
 })
 
-const leaseOf = (key: string) =>
-  Effect.flatMap(CacheBackend, (backend) => backend.lease(key, Duration.millis(100)))
+const leaseOf = (key: string) => Effect.flatMap(CacheBackend, (backend) => backend.lease(key, Duration.millis(100)))

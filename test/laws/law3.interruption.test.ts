@@ -33,7 +33,10 @@ const makeLoad = (body: Effect.Effect<unknown>) => {
 }
 
 const untilStarted = (counts: { started: number }) =>
-  Effect.iterate(0, { while: () => counts.started === 0, body: () => Effect.as(Effect.promise(() => new Promise<void>((_) => setImmediate(_))), 0) })
+  Effect.iterate(0, {
+    while: () => counts.started === 0,
+    body: () => Effect.as(Effect.promise(() => new Promise<void>((_) => setImmediate(_))), 0)
+  })
 
 /** Nobody holds the right to load the key. */
 const assertNoLease = (key: string) =>
@@ -80,7 +83,10 @@ describe("law 3: a load is interrupted when, and only when, nobody waits for it 
         const dying = yield* Deferred.make<void>()
         const end = yield* Deferred.make<void>()
         const { counts, load } = makeLoad(
-          Effect.onInterrupt(Effect.never, () => Effect.zipRight(Deferred.succeed(dying, undefined), Deferred.await(end)))
+          Effect.onInterrupt(
+            Effect.never,
+            () => Effect.zipRight(Deferred.succeed(dying, undefined), Deferred.await(end))
+          )
         )
         const first = yield* Effect.fork(Cache.getOrSet(values, "k", load))
         yield* untilStarted(counts)
@@ -142,43 +148,52 @@ describe("law 3: a load is interrupted when, and only when, nobody waits for it 
     }))
 
   for (const storage of ["values", "bytes"] as const) {
-    it.effect(`law 6: 20,000 random operations with interrupts leak nothing and harm nobody (${storage})`, () =>
-      Effect.gen(function*() {
-        const keys = ["a", "b", "c", "d"]
-        const counts = { acquired: 0, released: 0, done: 0, failed: 0, interrupted: 0, foreign: 0 }
-        const load = Effect.scoped(Effect.gen(function*() {
-          yield* Effect.acquireRelease(Effect.sync(() => counts.acquired++), () => Effect.sync(() => counts.released++))
-          yield* Effect.repeatN(Effect.yieldNow(), yield* Random.nextIntBetween(0, 6))
-          if ((yield* Random.nextIntBetween(0, 4)) === 0) return yield* Effect.fail("no" as const)
-          return 1
-        }))
-        const operation = Effect.gen(function*() {
-          const key = keys[yield* Random.nextIntBetween(0, keys.length)]!
-          const budget = yield* Random.nextIntBetween(12, 60)
-          const fiber = yield* Effect.fork(Effect.withMaxOpsBeforeYield(Cache.getOrSet(values, key, load), budget))
-          let isMine = false
-          if (yield* Random.nextBoolean) {
-            yield* Effect.repeatN(Effect.yieldNow(), yield* Random.nextIntBetween(0, 4))
-            isMine = true
-            yield* Effect.forkDaemon(Fiber.interrupt(fiber))
-          }
-          if ((yield* Random.nextIntBetween(0, 3)) === 0) yield* Cache.invalidate(values, key)
-          const exit = yield* Fiber.await(fiber)
-          if (Exit.isSuccess(exit)) counts.done++
-          else if (!Exit.isInterrupted(exit)) counts.failed++
-          else if (isMine) counts.interrupted++
-          else counts.foreign++
-        })
-        yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.repeatN(operation, 999), {
-          concurrency: "unbounded",
-          discard: true
-        })
-        yield* Effect.repeatN(Effect.yieldNow(), 100)
-        assert.strictEqual(counts.foreign, 0)
-        assert.strictEqual(counts.done + counts.failed + counts.interrupted, 20_000)
-        assert.isAbove(counts.interrupted, 1_000)
-        assert.strictEqual(counts.acquired, counts.released)
-        for (const key of keys) yield* assertNoLease(key)
-      }).pipe(Effect.provide(Memory.layer({ storage }))), 60_000)
+    it.effect(
+      `law 6: 20,000 random operations with interrupts leak nothing and harm nobody (${storage})`,
+      () =>
+        Effect.gen(function*() {
+          const keys = ["a", "b", "c", "d"]
+          const counts = { acquired: 0, released: 0, done: 0, failed: 0, interrupted: 0, foreign: 0 }
+          const load = Effect.scoped(Effect.gen(function*() {
+            yield* Effect.acquireRelease(
+              Effect.sync(() => counts.acquired++),
+              () => Effect.sync(() => counts.released++)
+            )
+            yield* Effect.repeatN(Effect.yieldNow(), yield* Random.nextIntBetween(0, 6))
+            if ((yield* Random.nextIntBetween(0, 4)) === 0) {
+              return yield* Effect.fail("no" as const)
+            }
+            return 1
+          }))
+          const operation = Effect.gen(function*() {
+            const key = keys[yield* Random.nextIntBetween(0, keys.length)]!
+            const budget = yield* Random.nextIntBetween(12, 60)
+            const fiber = yield* Effect.fork(Effect.withMaxOpsBeforeYield(Cache.getOrSet(values, key, load), budget))
+            let isMine = false
+            if (yield* Random.nextBoolean) {
+              yield* Effect.repeatN(Effect.yieldNow(), yield* Random.nextIntBetween(0, 4))
+              isMine = true
+              yield* Effect.forkDaemon(Fiber.interrupt(fiber))
+            }
+            if ((yield* Random.nextIntBetween(0, 3)) === 0) yield* Cache.invalidate(values, key)
+            const exit = yield* Fiber.await(fiber)
+            if (Exit.isSuccess(exit)) counts.done++
+            else if (!Exit.isInterrupted(exit)) counts.failed++
+            else if (isMine) counts.interrupted++
+            else counts.foreign++
+          })
+          yield* Effect.forEach(Array.from({ length: 20 }), () => Effect.repeatN(operation, 999), {
+            concurrency: "unbounded",
+            discard: true
+          })
+          yield* Effect.repeatN(Effect.yieldNow(), 100)
+          assert.strictEqual(counts.foreign, 0)
+          assert.strictEqual(counts.done + counts.failed + counts.interrupted, 20_000)
+          assert.isAbove(counts.interrupted, 1_000)
+          assert.strictEqual(counts.acquired, counts.released)
+          for (const key of keys) yield* assertNoLease(key)
+        }).pipe(Effect.provide(Memory.layer({ storage }))),
+      60_000
+    )
   }
 })

@@ -185,7 +185,9 @@ describe("law 4: no fault of the backend makes a bypassing call fail, hang or pr
         clear: Cache.clear(users)
       }
       for (const [name, operation] of Object.entries(operations)) {
-        const error = yield* Effect.flip(operation as Effect.Effect<unknown, Backend.BackendError, Backend.CacheBackend>)
+        const error = yield* Effect.flip(
+          operation as Effect.Effect<unknown, Backend.BackendError, Backend.CacheBackend>
+        )
         assert.strictEqual(error._tag, "BackendError", name)
         assert.strictEqual(error.reason, "OutOfSpace", name)
       }

@@ -21,7 +21,10 @@ const raw = Cache.make({ ...at, codec: Codec.bytes })
 /** Collects what is logged instead of printing it. */
 const collecting = () => {
   const messages: Array<string> = []
-  return { messages, layer: Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void messages.push(String(message)))) }
+  return {
+    messages,
+    layer: Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void messages.push(String(message))))
+  }
 }
 
 describe("law 5: what cannot be decoded is a miss; what cannot be encoded is an error of set, and a warning behind a load", () => {
@@ -40,7 +43,17 @@ describe("law 5: what cannot be decoded is a miss; what cannot be encoded is an 
         const backend = yield* CacheBackend
         const codec = Codec.schema(Schema.Number)
         const now = 0
-        const entry = new Entry(false, codec.id, now, Infinity, Infinity, 0, [], undefined, new TextEncoder().encode("{\"no\":1"))
+        const entry = new Entry(
+          false,
+          codec.id,
+          now,
+          Infinity,
+          Infinity,
+          0,
+          [],
+          undefined,
+          new TextEncoder().encode("{\"no\":1")
+        )
         yield* backend.set(Cache.cacheKey(numbers, "k"), entry, Duration.infinity)
         assert.strictEqual(yield* Cache.getOrSet(numbers, "k", Effect.succeed(1)), 1)
         assert.strictEqual(yield* Cache.getOrSet(numbers, "k", Effect.succeed(2)), 1)
@@ -65,10 +78,14 @@ describe("law 5: what cannot be decoded is a miss; what cannot be encoded is an 
         })
         for (const [i, value] of [null, undefined, 0, false, ""].entries()) {
           let loads = 0
-          const find = Cache.getOrSet(any, i, Effect.sync(() => {
-            loads++
-            return value
-          }))
+          const find = Cache.getOrSet(
+            any,
+            i,
+            Effect.sync(() => {
+              loads++
+              return value
+            })
+          )
           assert.strictEqual(yield* find, value)
           assert.strictEqual(yield* find, value)
           assert.strictEqual(loads, 1)
@@ -85,7 +102,11 @@ describe("law 5: what cannot be decoded is a miss; what cannot be encoded is an 
             map: Schema.HashMap({ key: Schema.String, value: Schema.Number })
           })
         })
-        const value = { at: new Date(5), maybe: Schema.decodeSync(Schema.Option(Schema.BigInt))({ _tag: "Some", value: "9" }), map: HashMap.make(["a", 1]) }
+        const value = {
+          at: new Date(5),
+          maybe: Schema.decodeSync(Schema.Option(Schema.BigInt))({ _tag: "Some", value: "9" }),
+          map: HashMap.make(["a", 1])
+        }
         yield* Cache.set(rich, "k", value)
         const again = yield* Cache.getOrSet(rich, "k", Effect.die("not a hit"))
         assert.deepStrictEqual(again.at, value.at)
@@ -113,10 +134,14 @@ describe("law 5: what cannot be decoded is a miss; what cannot be encoded is an 
       const error = yield* Effect.flip(Cache.set(bounded, "k", -12_345))
       assert.strictEqual(error._tag, "ParseError")
       let loads = 0
-      const find = Cache.getOrSet(bounded, "k", Effect.sync(() => {
-        loads++
-        return -12_345
-      }))
+      const find = Cache.getOrSet(
+        bounded,
+        "k",
+        Effect.sync(() => {
+          loads++
+          return -12_345
+        })
+      )
       assert.strictEqual(yield* Effect.provide(find, layer), -12_345)
       assert.strictEqual(yield* Effect.provide(find, layer), -12_345)
       assert.strictEqual(loads, 2)
@@ -129,9 +154,14 @@ describe("law 5: what cannot be decoded is a miss; what cannot be encoded is an 
     Effect.gen(function*() {
       const local = Cache.make({ ...at, codec: Codec.local<{ readonly f: () => number }>() })
       const value = { f: () => 1 }
-      yield* Cache.set(local, "k", value).pipe(Effect.zipRight(Cache.getOrSet(local, "k", Effect.die("not a hit"))), Effect.tap((again) =>
-        Effect.sync(() => assert.strictEqual(again, value))), Effect.provide(Memory.layer()))
-      const refused = yield* Effect.exit(Effect.provide(Cache.set(local, "k", value), Memory.layer({ storage: "bytes" })))
+      yield* Cache.set(local, "k", value).pipe(
+        Effect.zipRight(Cache.getOrSet(local, "k", Effect.die("not a hit"))),
+        Effect.tap((again) => Effect.sync(() => assert.strictEqual(again, value))),
+        Effect.provide(Memory.layer())
+      )
+      const refused = yield* Effect.exit(
+        Effect.provide(Cache.set(local, "k", value), Memory.layer({ storage: "bytes" }))
+      )
       assert.isTrue(Exit.isFailure(refused))
     }))
 })

@@ -40,8 +40,7 @@ export const redisForFile = () => {
     server = await Effect.runPromise(Scope.extend(RedisServer.make(), scope))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-  const layer = (prefix?: string) =>
-    Layer.unwrapEffect(Effect.sync(() => Redis.layer({ url: server!.url, prefix })))
+  const layer = (prefix?: string) => Layer.unwrapEffect(Effect.sync(() => Redis.layer({ url: server!.url, prefix })))
   return { server: () => server!, layer }
 }
 
@@ -64,8 +63,9 @@ export const overBackends = (define: (test: (title: string, body: Body) => void,
     { name: "Redis", layer: Layer.suspend(() => redis.layer(`t${count++}:`)) }
   ]
   for (const kind of kinds) {
-    describe(kind.name, () =>
-      define((title, body) =>
-        it.scoped(title, () => body().pipe(Effect.provide(kind.layer))), kind))
+    describe(
+      kind.name,
+      () => define((title, body) => it.scoped(title, () => body().pipe(Effect.provide(kind.layer))), kind)
+    )
   }
 }

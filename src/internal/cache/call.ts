@@ -133,8 +133,11 @@ const answer = (
 /** What is stored; `undefined` where the backend cannot say and the call goes on without it. */
 const find = (call: Call): Effect.Effect<Found | undefined, BackendError, any> => {
   const { backend, key, policy } = call
-  const reading = Effect.flatMap(backend.get(key), (entry) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => judge(policy, backend, Option.getOrUndefined(entry), now)))
+  const reading = Effect.flatMap(
+    backend.get(key),
+    (entry) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => judge(policy, backend, Option.getOrUndefined(entry), now))
+  )
   return policy.isFailingOpen
     ? Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(policy.name, error), undefined))
     : reading

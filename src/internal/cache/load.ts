@@ -63,7 +63,12 @@ const firstPollMillis = 5
 const longestPollMillis = 50
 
 /** The body of a flight. `isForced` loads whatever is stored. */
-export const fly = (call: Call, flight: Flight, found: Found, isForced: boolean): Effect.Effect<Outcome, never, any> => {
+export const fly = (
+  call: Call,
+  flight: Flight,
+  found: Found,
+  isForced: boolean
+): Effect.Effect<Outcome, never, any> => {
   const outcome = (
     exit: Exit.Exit<any, any>,
     tags: ReadonlyArray<TagVersion> | undefined,
@@ -99,8 +104,7 @@ export const fly = (call: Call, flight: Flight, found: Found, isForced: boolean)
 export const loadOnly = (call: Call, flight: Flight): Effect.Effect<Exit.Exit<any, any>, never, any> =>
   Effect.exit(runLoad(call, new CurrentLoad(call.backend, flight, false)))
 
-const runLoad = (call: Call, current: CurrentLoad) =>
-  Effect.scoped(Effect.provideService(call.load, Current, current))
+const runLoad = (call: Call, current: CurrentLoad) => Effect.scoped(Effect.provideService(call.load, Current, current))
 
 // -----------------------------------------------------------------------------
 // 1. the right to fill
@@ -114,51 +118,73 @@ const askForRight = (
 ): Effect.Effect<Right, BackendError, any> => {
   const { backend, policy } = call
   const ask = (pollMillis: number): Effect.Effect<Right, BackendError, any> =>
-    Effect.flatMap(askForLease(call, restore), (lease) =>
-      Effect.flatMap(isForced ? Effect.succeed(undefined) : filledBy(lease), (entry): Effect.Effect<Right, BackendError, any> => {
-        const token = Option.getOrUndefined(lease.token)
-        if (entry !== undefined) {
-          return Effect.as(token === undefined ? Effect.void : giveBack(call, token), { _tag: "Filled", entry } as const)
-        }
-        if (token !== undefined) return Effect.succeed({ _tag: "Mine", token })
-        if (flight.isBackground) return Effect.succeed({ _tag: "Elsewhere" })
-        return Effect.zipRight(
-          restore(pause(pollMillis)),
-          ask(Math.min(pollMillis * 2, longestPollMillis))
+    Effect.flatMap(
+      askForLease(call, restore),
+      (lease) =>
+        Effect.flatMap(
+          isForced ? Effect.succeed(undefined) : filledBy(lease),
+          (entry): Effect.Effect<Right, BackendError, any> => {
+            const token = Option.getOrUndefined(lease.token)
+            if (entry !== undefined) {
+              return Effect.as(
+                token === undefined ? Effect.void : giveBack(call, token),
+                { _tag: "Filled", entry } as const
+              )
+            }
+            if (token !== undefined) return Effect.succeed({ _tag: "Mine", token })
+            if (flight.isBackground) return Effect.succeed({ _tag: "Elsewhere" })
+            return Effect.zipRight(
+              restore(pause(pollMillis)),
+              ask(Math.min(pollMillis * 2, longestPollMillis))
+            )
+          }
         )
-      }))
+    )
 
   /** A flight that landed between the lookup and the lease, here or in another process, has stored the value. */
   const filledBy = (lease: Lease): Effect.Effect<Entry | undefined, BackendError, any> =>
-    lease.entry._tag === "None" ? Effect.succeed(undefined) : Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      restore(judge(policy, backend, Option.getOrUndefined(lease.entry), now)).pipe(
-        Effect.flatMap(({ entry, state }) =>
-          state !== "hit" || entry === undefined
-            ? Effect.succeed(undefined)
-            : policy.isStale === undefined || entry.exit === undefined || (entry.exit as Exit.Exit<any>)._tag === "Failure"
-            ? Effect.succeed(entry)
-            : Effect.map(
-              policy.isStale((entry.exit as Exit.Success<any, any>).value, call.userKey),
-              (isStale) => isStale ? undefined : entry
-            )
-        ),
-        Effect.onError(() => lease.token._tag === "Some" ? giveBackLater(call, lease.token.value) : Effect.void)
-      ))
+    lease.entry._tag === "None" ?
+      Effect.succeed(undefined) :
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        restore(judge(policy, backend, Option.getOrUndefined(lease.entry), now)).pipe(
+          Effect.flatMap(({ entry, state }) =>
+            state !== "hit" || entry === undefined
+              ? Effect.succeed(undefined)
+              : policy.isStale === undefined || entry.exit === undefined ||
+                  (entry.exit as Exit.Exit<any>)._tag === "Failure"
+              ? Effect.succeed(entry)
+              : Effect.map(
+                policy.isStale((entry.exit as Exit.Success<any, any>).value, call.userKey),
+                (isStale) =>
+                  isStale ? undefined : entry
+              )
+          ),
+          Effect.onError(() => lease.token._tag === "Some" ? giveBackLater(call, lease.token.value) : Effect.void)
+        ))
 
   return policy.isFailingOpen
-    ? Effect.catchAll(ask(firstPollMillis), (error): Effect.Effect<Right> =>
-      Effect.as(Observe.backendError(policy.name, error), { _tag: "Unknown" } as const))
+    ? Effect.catchAll(
+      ask(firstPollMillis),
+      (error): Effect.Effect<Right> => Effect.as(Observe.backendError(policy.name, error), { _tag: "Unknown" } as const)
+    )
     : ask(firstPollMillis)
 }
 
 const askForLease = ({ backend, key, policy }: Call, restore: Restore): Effect.Effect<Lease, BackendError> => {
   // In this process the answer comes at once and whoever holds the lease cannot vanish without giving it back.
   if (backend.unsafe !== undefined) return backend.lease(key, Duration.infinity)
-  return Effect.flatMap(Effect.forkDaemon(backend.lease(key, policy.leaseDuration)), (asking) =>
-    Effect.onInterrupt(restore(Fiber.join(asking)), () =>
-      // The answer may still come: what it grants is given back by the fiber that waits for it.
-      Effect.forkDaemon(Effect.flatMap(Fiber.join(asking), ({ token }) =>
-        token._tag === "Some" ? backend.renew(key, token.value, Duration.zero) : Effect.void))))
+  return Effect.flatMap(
+    Effect.forkDaemon(backend.lease(key, policy.leaseDuration)),
+    (asking) =>
+      Effect.onInterrupt(restore(Fiber.join(asking)), () =>
+        // The answer may still come: what it grants is given back by the fiber that waits for it.
+        Effect.forkDaemon(
+          Effect.flatMap(
+            Fiber.join(asking),
+            ({ token }) => token._tag === "Some" ? backend.renew(key, token.value, Duration.zero) : Effect.void
+          )
+        ))
+  )
 }
 
 const giveBack = (call: Call, token: string): Effect.Effect<void> =>
@@ -171,8 +197,10 @@ const giveBackLater = (call: Call, token: string): Effect.Effect<unknown> =>
 /** Extends the lease for as long as the load takes: another process waits for it, not for the clock. */
 const keepLease = (call: Call, token: string): Effect.Effect<unknown> => {
   const { backend, key, policy } = call
-  const third = Duration.toMillis(policy.leaseDuration) / 3
-  return Effect.forever(Effect.zipRight(pause(third), Effect.ignore(backend.renew(key, token, policy.leaseDuration))))
+  const third = Duration.times(policy.leaseDuration, 1 / 3)
+  return Effect.forever(
+    Effect.zipRight(Effect.sleep(third), Effect.ignore(backend.renew(key, token, policy.leaseDuration)))
+  )
 }
 
 // -----------------------------------------------------------------------------
@@ -188,7 +216,7 @@ const loadAndFill = (call: Call, flight: Flight, found: Found, token: string): E
   Effect.gen(function*() {
     const { backend, key, policy } = call
     const known = yield* readKnown(call, found)
-    const keeping = backend.isShared ? yield* Effect.fork(keepLease(call, token)) : undefined
+    const keeping = backend.unsafe === undefined ? yield* Effect.fork(keepLease(call, token)) : undefined
     const current = new CurrentLoad(backend, flight, policy.isTracking)
     const startedAt = yield* Clock.currentTimeMillis
     const exit = yield* Effect.exit(runLoad(call, current))

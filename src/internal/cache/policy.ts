@@ -7,8 +7,8 @@ import type * as Exit from "effect/Exit"
 import type { Options } from "../../Cache.js"
 import type { Codec } from "../../Codec.js"
 import * as Key from "../key.js"
-import { type Counters, countersOf } from "./observe.js"
 import { InvalidOption, millisOf, requireMillis, requireNumber } from "../options.js"
+import { type Counters, countersOf } from "./observe.js"
 
 /** A question about a call, asked only where it was given. */
 export type Question<Args extends ReadonlyArray<unknown>> = ((...args: Args) => Effect.Effect<boolean>) | undefined
@@ -72,7 +72,11 @@ export const compile = (options: Options<any, any, any, any>, success: Codec<any
   const unless = question(options.unless)
   const forcedUpdate = question(options.forcedUpdate)
   const isStale = question(options.isStale)
-  const refreshAhead = options.refreshAhead === true ? 1 : options.refreshAhead === false ? 0 : options.refreshAhead ?? 0
+  const refreshAhead = options.refreshAhead === true
+    ? 1
+    : options.refreshAhead === false
+    ? 0
+    : options.refreshAhead ?? 0
   requireNumber(module, "refreshAhead", refreshAhead, { min: 0 })
   return {
     name: options.name,

@@ -10,7 +10,7 @@ import type { BackendError, Item, Lease, Operations } from "../../Backend.js"
 import * as derive from "../derive.js"
 import * as Entry from "../entry.js"
 import type { Failure } from "./failure.js"
-import type { Argument, Command, Link } from "./link.js"
+import type { Argument, Command, Done, Link } from "./link.js"
 import { entryOf, Readers } from "./readers.js"
 import * as scripts from "./scripts.js"
 
@@ -43,31 +43,22 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
     return [wired, leaseOf(wired)]
   }
 
-  const attempt = (method: string, command: Command, args: Array<Argument>): Effect.Effect<any, BackendError> =>
+  const attempt = (method: string, send: (done: Done) => void): Effect.Effect<any, BackendError> =>
     Effect.async((resume) =>
-      link.send(
-        command,
-        args,
-        (failure, reply) =>
-          resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))
+      send((failure, reply) =>
+        resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))
       )
     )
+
+  const command = (method: string, name: Command, args: Array<Argument>) =>
+    attempt(method, (done) => link.send(name, args, done))
 
   const run = (
     method: string,
     script: scripts.Script,
     keys: ReadonlyArray<string>,
     args: ReadonlyArray<Argument>
-  ): Effect.Effect<any, BackendError> =>
-    Effect.async((resume) =>
-      link.run(
-        script,
-        keys,
-        args,
-        (failure, reply) =>
-          resume(failure === undefined ? Effect.succeed(reply) : Effect.fail(errorOf(method)(failure)))
-      )
-    )
+  ) => attempt(method, (done) => link.run(script, keys, args, done))
 
   /** As `run`, with the time of the Clock for the first argument. */
   const runNow = (
@@ -94,13 +85,15 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
     })
 
   const get: Operations["get"] = (key) =>
-    Effect.zipWith(
-      Effect.async<Entry.Entry | undefined, BackendError>((resume) =>
+    Clock.clockWith((clock) =>
+      Effect.async((resume) =>
         readers.read(wire(key), (failure, entry) =>
-          resume(failure === undefined ? Effect.succeed(entry) : Effect.fail(errorOf("get")(failure))))
-      ),
-      Clock.currentTimeMillis,
-      live
+          resume(
+            failure === undefined
+              ? Effect.succeed(live(entry, clock.unsafeCurrentTimeMillis()))
+              : Effect.fail(errorOf("get")(failure))
+          ))
+      )
     )
 
   const mget = (
@@ -108,9 +101,9 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
     keys: ReadonlyArray<string>
   ): Effect.Effect<Array<Buffer | null>, BackendError> =>
     keys.length <= readBatch
-      ? attempt(method, "mget", [...keys])
+      ? command(method, "mget", [...keys])
       : Effect.map(
-        Effect.forEach(chunksOf(keys, readBatch), (chunk) => attempt(method, "mget", chunk), {
+        Effect.forEach(chunksOf(keys, readBatch), (chunk) => command(method, "mget", chunk), {
           concurrency: "unbounded"
         }),
         (replies) => replies.flat()
@@ -171,10 +164,10 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
 
   const unlinkMatching = (pattern: string, cursor: string | Buffer = "0"): Effect.Effect<void, BackendError> =>
     Effect.flatMap(
-      attempt("clear", "scan", [cursor, "MATCH", pattern, "COUNT", scanCount]),
+      command("clear", "scan", [cursor, "MATCH", pattern, "COUNT", scanCount]),
       ([next, keys]: [Buffer, Array<Buffer>]) => {
         const found = keys.map((key) => key.subarray(Buffer.byteLength(clientPrefix)))
-        const unlinked = Effect.forEach(chunksOf(found, readBatch), (chunk) => attempt("clear", "unlink", chunk), {
+        const unlinked = Effect.forEach(chunksOf(found, readBatch), (chunk) => command("clear", "unlink", chunk), {
           discard: true
         })
         return String(next) === "0" ? unlinked : Effect.zipRight(unlinked, unlinkMatching(pattern, next))
@@ -263,7 +256,7 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
       Effect.forEach(
         chunksOf(tags, removeBatch),
         (chunk) =>
-          attempt("invalidateTags", "unlink", [epoch, ...chunk.map((tag) => wire(derive.reserved[mode](tag)))]),
+          command("invalidateTags", "unlink", [epoch, ...chunk.map((tag) => wire(derive.reserved[mode](tag)))]),
         { discard: true }
       )
   }

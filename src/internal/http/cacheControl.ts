@@ -1,0 +1,104 @@
+/**
+ * `Cache-Control` of a response (RFC 9111 §5.2). What forbids is understood even where
+ * it is malformed; what allows is understood only where it is well-formed.
+ */
+import { isToken, listOf } from "./fields.js"
+
+/** `true`: the whole response. Names: without those fields (§5.2.2.4, §5.2.2.7). */
+export type Restriction = boolean | ReadonlyArray<string>
+
+/** The directives of a response that a shared cache obeys. Times are in seconds. */
+export interface CacheControl {
+  readonly noStore: boolean
+  readonly noCache: Restriction
+  readonly private: Restriction
+  readonly public: boolean
+  readonly mustRevalidate: boolean
+  readonly proxyRevalidate: boolean
+  readonly maxAge: number | undefined
+  readonly sMaxage: number | undefined
+}
+
+/** §1.2.2: what does not fit is this. */
+const longest = 2 ** 31
+
+/** Seconds. What is none is zero: such a response is stale (§4.2.1). */
+const secondsOf = (argument: string | undefined): number =>
+  argument !== undefined && /^\d+$/.test(argument) ? Math.min(Number(argument), longest) : 0
+
+/** The least restrictive pair comes last: everything, fields, nothing. */
+const both = (a: Restriction, b: Restriction): Restriction =>
+  a === true || b === true ? true : a === false ? b : b === false ? a : [...a, ...b]
+
+const fieldsOf = (argument: string): Restriction => {
+  const names = argument.split(",").map((_) => _.trim().toLowerCase()).filter((_) => _ !== "")
+  return names.length > 0 && names.every(isToken) ? names : true
+}
+
+interface Directive {
+  readonly name: string
+  /** Well-formed. */
+  readonly argument: string | undefined
+  readonly isMalformed: boolean
+}
+
+const directiveOf = (member: string): Directive | undefined => {
+  const match = /^["'\s]*([^\s=;,"']+)(.*)$/s.exec(member)
+  if (match === null) return undefined
+  const name = match[1]!.toLowerCase()
+  const rest = match[2]!
+  if (rest === "" && isToken(member)) return { name, argument: undefined, isMalformed: false }
+  const argument = rest.slice(1)
+  if (rest[0] === "=" && isToken(argument)) return { name, argument, isMalformed: false }
+  const quoted = rest[0] === "=" ? /^"((?:[^"\\]|\\.)*)"$/s.exec(argument) : null
+  return quoted === null
+    ? { name, argument: undefined, isMalformed: true }
+    : { name, argument: quoted[1]!.replace(/\\(.)/gs, "$1"), isMalformed: false }
+}
+
+export const parseCacheControl = (value: string | undefined): CacheControl => {
+  const parsed = {
+    noStore: false,
+    noCache: false as Restriction,
+    private: false as Restriction,
+    public: false,
+    mustRevalidate: false,
+    proxyRevalidate: false,
+    maxAge: undefined as number | undefined,
+    sMaxage: undefined as number | undefined
+  }
+  for (const member of value === undefined ? [] : listOf(value)) {
+    const directive = directiveOf(member)
+    if (directive === undefined) continue
+    const { argument, isMalformed } = directive
+    const restriction = argument === undefined ? true : fieldsOf(argument)
+    switch (directive.name) {
+      case "no-store":
+        parsed.noStore = true
+        break
+      case "no-cache":
+        parsed.noCache = both(parsed.noCache, restriction)
+        break
+      case "private":
+        parsed.private = both(parsed.private, restriction)
+        break
+      case "must-revalidate":
+        parsed.mustRevalidate = true
+        break
+      case "proxy-revalidate":
+        parsed.proxyRevalidate = true
+        break
+      case "public":
+        parsed.public ||= !isMalformed && argument === undefined
+        break
+      // Of several values the most restrictive (§4.2.1).
+      case "max-age":
+        parsed.maxAge = Math.min(parsed.maxAge ?? longest, secondsOf(argument))
+        break
+      case "s-maxage":
+        parsed.sMaxage = Math.min(parsed.sMaxage ?? longest, secondsOf(argument))
+        break
+    }
+  }
+  return parsed
+}

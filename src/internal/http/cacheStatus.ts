@@ -1,0 +1,33 @@
+/**
+ * `Cache-Status` (RFC 9211): how a cache handled a request.
+ */
+import { isToken } from "./fields.js"
+
+/** §2.2: why the request went forward. */
+export type Forward = "uri-miss" | "vary-miss" | "stale" | "request" | "method" | "bypass"
+
+export interface Status {
+  readonly forward?: Forward | undefined
+  /** The answer of the app was stored. */
+  readonly isStored?: boolean | undefined
+  /** Another request's answer was waited for and used. */
+  readonly isCollapsed?: boolean | undefined
+  /** How long the answer is still fresh; negative where it is stale. */
+  readonly ttlMillis?: number | undefined
+}
+
+/** The cache's name as a structured field item: a token where it is one. */
+export const identifierOf = (name: string): string =>
+  /^[A-Za-z*]/.test(name) && isToken(name) ? name : `"${name.replace(/["\\]/g, "\\$&").replace(/[^\x20-\x7e]/g, "?")}"`
+
+const statusText = (identifier: string, { forward, isCollapsed, isStored, ttlMillis }: Status): string => {
+  const parts = [identifier, forward === undefined ? "hit" : `fwd=${forward}`]
+  if (ttlMillis !== undefined) parts.push(`ttl=${Math.floor(ttlMillis / 1000)}`)
+  if (isStored === true) parts.push("stored")
+  if (isCollapsed === true) parts.push("collapsed")
+  return parts.join("; ")
+}
+
+/** §2: the cache nearest to the origin comes first. */
+export const appendStatus = (value: string | undefined, identifier: string, status: Status): string =>
+  value === undefined || value === "" ? statusText(identifier, status) : `${value}, ${statusText(identifier, status)}`

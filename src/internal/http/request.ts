@@ -1,0 +1,227 @@
+/**
+ * What of a request decides on its answer: whether a cache may answer it, what of it is
+ * the key, and what the handler is shown. A handler that sees no more than the key
+ * covers cannot be made to answer one request in the words of another.
+ */
+import type { Preconditions } from "./conditional.js"
+import { type Fields, listOf } from "./fields.js"
+import {
+  joinTarget,
+  originForm,
+  type PrimaryKey,
+  primaryKey,
+  type QueryRule,
+  showQuery,
+  splitTarget
+} from "./target.js"
+import { selectingValues } from "./vary.js"
+
+export type CookieRule = "shared" | "bypass" | "ignore" | { readonly vary: ReadonlyArray<string> }
+export type AuthorizationRule = "bypass" | "per user" | "shared"
+
+/** What the program decided on requests. */
+export interface RequestRules {
+  readonly query: QueryRule
+  readonly cookies: CookieRule
+  readonly authorization: AuthorizationRule
+  /** Fields that say who asks, in lower case. */
+  readonly credentials: ReadonlyArray<string>
+  /** Fields that are always part of the key, in lower case, sorted. */
+  readonly vary: ReadonlyArray<string>
+}
+
+/** A request as it came. */
+export interface Asked {
+  readonly method: string
+  /** As the handler sees it: a part of the target where a router has taken a prefix off. */
+  readonly url: string
+  readonly originalUrl: string
+  readonly headers: Fields
+}
+
+/** Why a request goes past the cache. */
+export type Bypass = "method" | "bypass"
+
+/** A request that may be answered from the cache. */
+export interface Visit {
+  readonly primary: PrimaryKey
+  readonly isHead: boolean
+  /** It has cookies that its handler sees and its key has not. */
+  readonly isPersonal: boolean
+  /** It has credentials that its handler sees and its key has not. */
+  readonly isAuthorized: boolean
+  readonly preconditions: Preconditions
+  /** What the handler may see, without preconditions and ranges: those are answered here. */
+  readonly fields: Fields
+}
+
+/** Read by frameworks, part of no key: whoever sends them must not choose what others get (CAPEC-141). */
+const unkeyed = new Set([
+  "forwarded",
+  "front-end-https",
+  "x-forwarded-host",
+  "x-forwarded-path",
+  "x-forwarded-port",
+  "x-forwarded-prefix",
+  "x-forwarded-scheme",
+  "x-forwarded-server",
+  "x-forwarded-ssl",
+  "x-forwarded-uri",
+  "x-host",
+  "x-http-host-override",
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override",
+  "x-original-host",
+  "x-original-uri",
+  "x-original-url",
+  "x-rewrite-url",
+  "x-url-scheme",
+  "x-wap-profile"
+])
+
+const conditional = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"]
+
+const has = (fields: Fields, name: string): boolean => fields[name] !== undefined
+
+/** RFC 9110 §9.3.1: content of a GET has no meaning, but a handler may read it. */
+const hasContent = (fields: Fields): boolean =>
+  has(fields, "transfer-encoding") || (has(fields, "content-length") && fields["content-length"]!.trim() !== "0")
+
+/** The pairs of `Cookie` with these names, as they were sent. */
+export const cookiesNamed = (header: string | undefined, names: ReadonlyArray<string>): string | undefined => {
+  if (header === undefined) return undefined
+  const kept = header.split(";").map((_) => _.trim()).filter((pair) => names.includes(pair.split("=", 1)[0]!.trim()))
+  return kept.length === 0 ? undefined : kept.join("; ")
+}
+
+/** What the handler sees of the fields. */
+const shownFields = (headers: Fields, rules: RequestRules, authority: string, scheme: string): Fields => {
+  const shown: Record<string, string> = {}
+  for (const name of Object.keys(headers)) {
+    if (typeof headers[name] !== "string") continue
+    if (!unkeyed.has(name) || rules.vary.includes(name)) shown[name] = headers[name]
+  }
+  for (const name of conditional) delete shown[name]
+  if (has(shown, "host")) shown["host"] = authority
+  if (has(shown, "x-forwarded-proto") && !rules.vary.includes("x-forwarded-proto")) shown["x-forwarded-proto"] = scheme
+  if (typeof rules.cookies === "object" || rules.cookies === "ignore") {
+    const kept = rules.cookies === "ignore" ? undefined : cookiesNamed(shown["cookie"], rules.cookies.vary)
+    if (kept === undefined) delete shown["cookie"]
+    else shown["cookie"] = kept
+  }
+  return shown
+}
+
+/** The request as a cache sees it, or why it goes past the cache. */
+export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
+  const { headers, method } = asked
+  if (method !== "GET" && method !== "HEAD") return "method"
+  if (hasContent(headers) || has(headers, "upgrade") || has(headers, "expect")) return "bypass"
+  if (has(headers, "if-match") || has(headers, "if-unmodified-since")) return "bypass"
+  const isAuthorized = rules.credentials.some((name) => has(headers, name))
+  if (isAuthorized && rules.authorization === "bypass") return "bypass"
+  if (rules.cookies === "bypass" && has(headers, "cookie")) return "bypass"
+  // A target in absolute form on the wire names an authority that `Host` need not repeat.
+  const target = asked.url.startsWith("/") ? originForm(asked.originalUrl) : undefined
+  if (target === undefined) return "bypass"
+  const host = headers["host"]?.toLowerCase()
+  if (host !== undefined && target.authority !== undefined && host !== target.authority) return "bypass"
+  const authority = host ?? target.authority ?? ""
+  const scheme = schemeOf(headers["x-forwarded-proto"] ?? target.scheme)
+  return {
+    primary: primaryKey(scheme, authority, target.target, rules.query),
+    isHead: method === "HEAD",
+    isPersonal: rules.cookies === "shared" && has(headers, "cookie"),
+    isAuthorized: rules.authorization === "shared" && isAuthorized,
+    preconditions: { ifNoneMatch: headers["if-none-match"], ifModifiedSince: headers["if-modified-since"] },
+    fields: shownFields(headers, rules, authority, scheme)
+  }
+}
+
+const schemeOf = (scheme: string | undefined): string => scheme?.toLowerCase() === "https" ? "https" : "http"
+
+/** The targets that the handler is shown. */
+export const shownTargets = (
+  asked: Asked,
+  rule: QueryRule
+): { readonly url: string; readonly originalUrl: string } => ({
+  url: showQuery(asked.url, rule),
+  originalUrl: showQuery(asked.originalUrl, rule)
+})
+
+/** Whether every answer has variants, whatever it says. */
+export const isVarying = (rules: RequestRules): boolean =>
+  rules.vary.length > 0 || rules.authorization === "per user" || typeof rules.cookies === "object"
+
+/** The request fields that are part of the key by decision of the program. */
+export const declaredNames = (rules: RequestRules): ReadonlyArray<string> => [
+  ...rules.vary,
+  ...(typeof rules.cookies === "object" ? ["cookie"] : []),
+  ...(rules.authorization === "per user" ? rules.credentials : [])
+]
+
+/** Their names as the answer's `Vary` has them. */
+export const declaredVary = (rules: RequestRules, written: ReadonlyArray<string>): ReadonlyArray<string> => [
+  ...written,
+  ...(typeof rules.cookies === "object" ? ["Cookie"] : []),
+  ...(rules.authorization === "per user" ? ["Authorization"] : [])
+]
+
+/** The key of the variant that answers these fields. */
+export const variantKey = (
+  primary: PrimaryKey,
+  rules: RequestRules,
+  fields: Fields,
+  names: ReadonlyArray<string>
+): ReadonlyArray<unknown> => [
+  ...primary,
+  selectingValues(fields, rules.vary),
+  selectingValues(fields, names),
+  typeof rules.cookies === "object" ? fields["cookie"] : undefined,
+  rules.authorization === "per user" ? rules.credentials.map((name) => fields[name]) : undefined
+]
+
+/** The keys of a URL's entries: one for each scheme that the requests may have come by. */
+export const keysOfUrl = (url: string, rule: QueryRule): ReadonlyArray<PrimaryKey> | undefined => {
+  const form = originForm(url)
+  if (form?.authority === undefined) return undefined
+  const { path, query } = splitTarget(form.target)
+  // A fragment is not sent.
+  const target = joinTarget({
+    path: path.split("#", 1)[0]!,
+    query: path.includes("#") ? undefined : query?.split("#", 1)[0]
+  })
+  return ["http", "https"].map((scheme) => primaryKey(scheme, form.authority!, target, rule))
+}
+
+/** Tells senders apart, not requests: ignored where requests are compared. */
+const incidental = new Set([
+  "accept-encoding",
+  "b3",
+  "baggage",
+  "cache-control",
+  "connection",
+  "dnt",
+  "pragma",
+  "priority",
+  "referer",
+  "te",
+  "traceparent",
+  "tracestate",
+  "upgrade-insecure-requests",
+  "user-agent",
+  "x-correlation-id",
+  "x-forwarded-for",
+  "x-real-ip",
+  "x-request-id"
+])
+
+/** Equal for requests that a handler can hardly tell apart: a failure is shared among those. */
+export const fingerprint = (fields: Fields): string =>
+  JSON.stringify(
+    Object.keys(fields)
+      .filter((name) => !incidental.has(name) && !name.startsWith("sec-") && !name.startsWith("x-b3-"))
+      .sort()
+      .map((name) => [name, name === "host" ? "" : listOf(fields[name]!)])
+  )

@@ -1,0 +1,100 @@
+/**
+ * What is stored for a URL, and its form in bytes.
+ *
+ * Under the URL's key is either its one answer, or how its answers vary: the names of
+ * the fields and a generation. The variants are under keys of their own, and count if
+ * their generation is the one under the URL's key: without that, all of them are gone.
+ *
+ * In bytes: the length of the head (u32, little endian), the head (JSON), the body.
+ */
+
+export interface Answer {
+  readonly _tag: "Answer"
+  /** Of the `Variance` it belongs to; `undefined` where it is the only answer. */
+  readonly generation: string | undefined
+  readonly status: number
+  readonly statusText: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+  /** `undefined`: no body, not even an empty one. */
+  readonly body: Uint8Array | undefined
+  readonly receivedAt: number
+  readonly initialAgeMillis: number
+  readonly lifetimeMillis: number
+  readonly isShared: boolean
+  readonly isForAuthorized: boolean
+  readonly mayBeStale: boolean
+  /** Of the load; not stored. */
+  readonly tags: ReadonlyArray<string>
+}
+
+export interface Variance {
+  readonly _tag: "Variance"
+  readonly generation: string
+  /** Sorted, without those that are part of every key of the cache. */
+  readonly names: ReadonlyArray<string>
+  readonly lifetimeMillis: number
+  readonly tags: ReadonlyArray<string>
+}
+
+export type Stored = Answer | Variance
+
+/** Changes with the form. */
+export const format = "http:1"
+
+const utf8 = new TextEncoder()
+const text = new TextDecoder("utf-8", { fatal: true })
+const noBytes = new Uint8Array(0)
+
+export const encode = (stored: Stored): Uint8Array => {
+  const { tags: _, ...rest } = stored
+  const head = utf8.encode(JSON.stringify({ ...rest, body: stored._tag === "Answer" && stored.body !== undefined }))
+  const body = stored._tag === "Answer" && stored.body !== undefined ? stored.body : noBytes
+  const bytes = new Uint8Array(4 + head.length + body.length)
+  new DataView(bytes.buffer).setUint32(0, head.length, true)
+  bytes.set(head, 4)
+  bytes.set(body, 4 + head.length)
+  return bytes
+}
+
+const isTime = (u: unknown): u is number => typeof u === "number" && Number.isFinite(u)
+const isText = (u: unknown): u is string => typeof u === "string"
+
+/** `undefined` for what `encode` did not write. */
+export const decode = (bytes: Uint8Array): Stored | undefined => {
+  if (bytes.length < 4) return undefined
+  const bodyAt = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
+  if (bodyAt > bytes.length) return undefined
+  let head: Record<string, unknown>
+  try {
+    head = JSON.parse(text.decode(bytes.subarray(4, bodyAt))) as Record<string, unknown>
+  } catch {
+    return undefined
+  }
+  if (typeof head !== "object" || head === null) return undefined
+  const { body, generation, headers, names } = head
+  if (head["_tag"] === "Variance") {
+    return isText(generation) && Array.isArray(names) && names.every(isText) && isTime(head["lifetimeMillis"])
+      ? { _tag: "Variance", generation, names, lifetimeMillis: head["lifetimeMillis"], tags: [] }
+      : undefined
+  }
+  return head["_tag"] === "Answer" && Number.isInteger(head["status"]) && typeof headers === "object" &&
+      headers !== null && Object.values(headers).every(isText) && isTime(head["receivedAt"]) &&
+      isTime(head["initialAgeMillis"]) && isTime(head["lifetimeMillis"]) &&
+      (generation === undefined || isText(generation))
+    ? {
+      _tag: "Answer",
+      generation,
+      status: head["status"] as number,
+      statusText: isText(head["statusText"]) ? head["statusText"] : undefined,
+      headers: headers as Record<string, string>,
+      body: body === true ? bytes.slice(bodyAt) : undefined,
+      receivedAt: head["receivedAt"],
+      initialAgeMillis: head["initialAgeMillis"],
+      lifetimeMillis: head["lifetimeMillis"],
+      isShared: head["isShared"] === true,
+      isForAuthorized: head["isForAuthorized"] === true,
+      mayBeStale: head["mayBeStale"] === true,
+      tags: []
+    }
+    : undefined
+}

@@ -1,0 +1,348 @@
+/**
+ * Running the app behind a cache, in the order in which it happens:
+ *
+ * 1. the app runs in a scope of its own, for the request that the key covers
+ * 2. the pre-response handlers it added are applied: cookies they set are seen here
+ * 3. the rules decide on the response; one that may not be stored is left as it is
+ * 4. its body is read, within bounds
+ * 5. the scope is closed, or handed to the request that the response is for
+ */
+import * as Cookies from "@effect/platform/Cookies"
+import * as Headers from "@effect/platform/Headers"
+import * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpBody from "@effect/platform/HttpBody"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Response from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { weakEtag } from "./http/conditional.js"
+import { formatDate } from "./http/date.js"
+import { storedFields } from "./http/fields.js"
+import { type Exchange, judge, type Reason, type Storable, type StoreRules } from "./http/storable.js"
+import type { Answer } from "./http/stored.js"
+import { mergeVary } from "./http/vary.js"
+import { type Bounds, capture } from "./httpCapture.js"
+
+// -----------------------------------------------------------------------------
+// the one that a response is for
+// -----------------------------------------------------------------------------
+
+/** A response that one request may have, and the scope it lives in. */
+export interface Delivery {
+  readonly response: Response.HttpServerResponse
+  /** Open until the response is sent; `undefined` where it needs none. */
+  readonly scope: Scope.CloseableScope | undefined
+}
+
+/**
+ * The request whose call runs the load. It may be gone when the load is done, and a
+ * load in the background is nobody's: what is delivered then is let go.
+ */
+export class Owner {
+  private delivered: { readonly outcome: object; readonly delivery: Delivery } | undefined
+  private isGone = false
+
+  /** Called by the load: `delivery` goes with `outcome`. */
+  deliver(outcome: object, delivery: Delivery): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.isGone) return letGo(delivery)
+      this.delivered = { outcome, delivery }
+      return Effect.void
+    })
+  }
+
+  /** Called by the request, once, with what the cache answered: the response, if the answer is its own. */
+  take(outcome: unknown): Effect.Effect<Delivery | undefined> {
+    return Effect.suspend(() => {
+      const { delivered } = this
+      this.isGone = true
+      this.delivered = undefined
+      if (delivered === undefined || delivered.outcome === outcome) return Effect.succeed(delivered?.delivery)
+      return Effect.as(letGo(delivered.delivery), undefined)
+    })
+  }
+}
+
+const letGo = ({ response, scope }: Delivery): Effect.Effect<void> =>
+  Effect.zipRight(
+    Effect.sync(() => discard(response)),
+    scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+  )
+
+/** A file that Node has opened stays open until somebody says otherwise. */
+export const discard = (response: Response.HttpServerResponse): void => {
+  const { body } = response
+  if (body._tag !== "Raw" || typeof body.body !== "object" || body.body === null) return
+  const { destroy } = body.body as { readonly destroy?: unknown }
+  if (typeof destroy === "function") destroy.call(body.body)
+}
+
+// -----------------------------------------------------------------------------
+// the load
+// -----------------------------------------------------------------------------
+
+/** What an app made of a request. */
+export type Loaded =
+  | {
+    readonly _tag: "Answered"
+    readonly answer: Answer
+    readonly vary: ReadonlyArray<string>
+    readonly delivery: Delivery
+  }
+  | { readonly _tag: "NotStored"; readonly reason: Reason | "body" | "refused"; readonly delivery: Delivery }
+  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any>; readonly handler: Handler }
+
+/** The pre-response handlers that the app added. */
+export type Handler = Option.Option<HttpApp.PreResponseHandler>
+
+export interface LoadRules extends StoreRules {
+  readonly bounds: Bounds
+  /** Names that the answer's `Vary` must have. */
+  readonly addedVary: ReadonlyArray<string>
+  readonly storeIf: (
+    response: Response.HttpServerResponse,
+    request: HttpServerRequest.HttpServerRequest
+  ) => Effect.Effect<boolean>
+  readonly tags: (
+    response: Response.HttpServerResponse,
+    request: HttpServerRequest.HttpServerRequest
+  ) => ReadonlyArray<string>
+}
+
+interface Baked {
+  readonly exit: Exit.Exit<Response.HttpServerResponse, any>
+  readonly handler: Handler
+}
+
+/** The app's own response to `request`, its pre-response handlers applied and forgotten. */
+const bake = (
+  app: Effect.Effect<Response.HttpServerResponse, any, any>,
+  request: HttpServerRequest.HttpServerRequest
+) =>
+  Effect.locally(
+    Effect.flatMap(Effect.exit(app), (exit) =>
+      Effect.flatMap(FiberRef.get(HttpApp.currentPreResponseHandlers), (handler): Effect.Effect<Baked> =>
+        exit._tag === "Success" && handler._tag === "Some"
+          ? Effect.map(
+            Effect.exit(handler.value(request, exit.value)),
+            (exit) => ({ exit, handler: Option.none() })
+          )
+          : Effect.succeed({ exit, handler }))),
+    HttpApp.currentPreResponseHandlers,
+    Option.none()
+  )
+
+/** Runs the app for `request`. `exchange` is what the rules are to know of it. */
+export const load = (
+  app: Effect.Effect<Response.HttpServerResponse, any, any>,
+  request: HttpServerRequest.HttpServerRequest,
+  exchange: Pick<Exchange, "isAuthorized" | "isPersonal">,
+  rules: LoadRules
+): Effect.Effect<Loaded, never, any> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.make(), (scope) =>
+      Effect.flatMap(
+        Effect.exit(restore(Scope.extend(run(app, request, exchange, rules, scope), scope))),
+        (exit) => {
+          const keep = exit._tag === "Success" && exit.value._tag !== "Failed" &&
+            exit.value.delivery.scope !== undefined
+          return keep ? exit : Effect.zipRight(Scope.close(scope, exit), exit)
+        }
+      ))
+  )
+
+const run = (
+  app: Effect.Effect<Response.HttpServerResponse, any, any>,
+  request: HttpServerRequest.HttpServerRequest,
+  { isAuthorized, isPersonal }: Pick<Exchange, "isAuthorized" | "isPersonal">,
+  rules: LoadRules,
+  scope: Scope.CloseableScope
+): Effect.Effect<Loaded, never, any> =>
+  Effect.gen(function*() {
+    const requestedAt = yield* Clock.currentTimeMillis
+    const { exit, handler } = yield* bake(app, request)
+    if (exit._tag === "Failure") return { _tag: "Failed", cause: exit.cause, handler }
+    const response = exit.value
+    const notStored = (
+      reason: Reason | "body" | "refused",
+      response: Response.HttpServerResponse,
+      needsScope = true
+    ): Loaded => ({
+      _tag: "NotStored",
+      reason,
+      delivery: { response: withVary(response, rules.addedVary), scope: needsScope ? scope : undefined }
+    })
+
+    const headers = { ...response.headers }
+    const verdict = judge({
+      status: response.status,
+      headers,
+      hasCookies: !Cookies.isEmpty(response.cookies),
+      isAuthorized,
+      isPersonal,
+      requestedAt,
+      receivedAt: yield* Clock.currentTimeMillis
+    }, rules)
+    if (verdict._tag === "NotStorable") return notStored(verdict.reason, response)
+
+    const body = yield* materialise(response, rules.bounds, scope)
+    switch (body._tag) {
+      case "Broken":
+        return { _tag: "Failed", cause: Cause.die(Cause.squash(body.cause)), handler }
+      case "Unreadable":
+        return notStored("body", response)
+      case "OutOfBounds":
+        return notStored("body", streamed(response, body.stream))
+    }
+    const own = complete(response, body.bytes)
+    if (!(yield* rules.storeIf(own, request))) return notStored("refused", own, false)
+    const answer = answerOf(own, body.bytes, verdict, yield* Clock.currentTimeMillis, rules, rules.tags(own, request))
+    const etag = answer.headers["etag"]
+    return {
+      _tag: "Answered",
+      answer,
+      vary: verdict.vary,
+      delivery: {
+        response: withVary(
+          etag === undefined || headers["etag"] !== undefined ? own : Response.setHeader(own, "etag", etag),
+          rules.addedVary
+        ),
+        scope: undefined
+      }
+    }
+  })
+
+const answerOf = (
+  response: Response.HttpServerResponse,
+  body: Uint8Array | undefined,
+  verdict: Storable,
+  receivedAt: number,
+  rules: LoadRules,
+  tags: ReadonlyArray<string>
+): Answer => {
+  const headers = storedFields(response.headers, verdict.except)
+  // Node would give every answer a new one, and an answer's age is counted from it.
+  headers["date"] ??= formatDate(receivedAt)
+  if (response.status === 200 && body !== undefined) headers["etag"] ??= weakEtag(body)
+  const vary = mergeVary(headers["vary"], rules.addedVary)
+  if (vary !== undefined) headers["vary"] = vary
+  return {
+    _tag: "Answer",
+    generation: undefined,
+    status: response.status,
+    statusText: response.statusText,
+    headers,
+    body,
+    receivedAt,
+    initialAgeMillis: verdict.initialAgeMillis,
+    lifetimeMillis: verdict.lifetimeMillis,
+    isShared: verdict.isShared,
+    isForAuthorized: verdict.isForAuthorized,
+    mayBeStale: verdict.mayBeStale,
+    tags
+  }
+}
+
+export const withVary = (
+  response: Response.HttpServerResponse,
+  names: ReadonlyArray<string>
+): Response.HttpServerResponse => {
+  const vary = mergeVary(response.headers["vary"], names)
+  return vary === response.headers["vary"] ? response : Response.setHeader(response, "vary", vary!)
+}
+
+// -----------------------------------------------------------------------------
+// bodies
+// -----------------------------------------------------------------------------
+
+type Materialised =
+  | { readonly _tag: "Complete"; readonly bytes: Uint8Array | undefined }
+  | { readonly _tag: "Unreadable" }
+  | Exclude<import("./httpCapture.js").Captured, { readonly _tag: "Complete" }>
+
+const utf8 = new TextEncoder()
+const unreadable: Materialised = { _tag: "Unreadable" }
+
+const materialise = (
+  response: Response.HttpServerResponse,
+  bounds: Bounds,
+  scope: Scope.Scope
+): Effect.Effect<Materialised> => {
+  const { body } = response
+  const declared = response.headers["content-length"]
+  /** The app keeps the bytes it gave, and may write to them. */
+  const copied = (bytes: Uint8Array): Materialised =>
+    bytes.length > bounds.maxBytes || (declared !== undefined && declared !== String(bytes.length))
+      ? unreadable
+      : { _tag: "Complete", bytes: bytes.slice() }
+  switch (body._tag) {
+    case "Empty":
+      return Effect.succeed({ _tag: "Complete", bytes: undefined })
+    case "Uint8Array":
+      return Effect.succeed(copied(body.body))
+    case "Raw":
+      return Effect.succeed(
+        typeof body.body === "string"
+          ? copied(utf8.encode(body.body))
+          : body.body instanceof Uint8Array
+          ? copied(body.body)
+          : unreadable
+      )
+    case "FormData":
+      return Effect.succeed(unreadable)
+    case "Stream": {
+      const type = response.headers["content-type"] ?? body.contentType
+      if (/^text\/event-stream/i.test(type) || Number(declared ?? 0) > bounds.maxBytes) {
+        return Effect.succeed(unreadable)
+      }
+      return Effect.map(
+        capture(body.stream, bounds, scope),
+        (captured) =>
+          captured._tag === "Complete" && declared !== undefined && declared !== String(captured.bytes.length)
+            // Shorter or longer than it said: broken off, and the client must notice.
+            ? {
+              _tag: "Broken",
+              cause: Cause.die(new Error(`a body of ${captured.bytes.length} bytes, declared as ${declared}`))
+            }
+            : captured
+      )
+    }
+  }
+}
+
+/** The response with the rest of its body. */
+const streamed = (
+  response: Response.HttpServerResponse,
+  stream: HttpBody.Stream["stream"]
+): Response.HttpServerResponse => {
+  const body = response.body as HttpBody.Stream
+  return Response.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
+}
+
+/** The response with its body in memory. */
+const complete = (response: Response.HttpServerResponse, bytes: Uint8Array | undefined): Response.HttpServerResponse =>
+  response.body._tag !== "Stream" ? response : fromBytes(
+    response.status,
+    response.statusText,
+    response.headers,
+    bytes
+  )
+
+/** A response with these headers and no others. A body given a type by `HttpBody` would change the type that is there. */
+export const fromBytes = (
+  status: number,
+  statusText: string | undefined,
+  headers: Readonly<Record<string, string>>,
+  bytes: Uint8Array | undefined
+): Response.HttpServerResponse => {
+  if (bytes === undefined) return Response.empty({ status, statusText, headers })
+  const { "content-type": contentType, ...rest } = headers
+  return contentType === undefined
+    ? Response.raw(bytes, { status, statusText, headers: { ...rest, "content-length": String(bytes.length) } })
+    : Response.uint8Array(bytes, { status, statusText, headers: rest, contentType })
+}
