@@ -215,15 +215,8 @@ export const packages = page(
 )
 
 const notFound = (title: string, text: string) =>
-  HttpServerResponse.setStatus(
-    page(
-      title,
-      "",
-      Effect.succeed(
-        html`<div class="title"><div><h1>${title}</h1><p>${text}</p></div></div>`
-      )
-    ),
-    404
+  page(title, "", Effect.succeed(html`<div class="title"><div><h1>${title}</h1><p>${text}</p></div></div>`)).pipe(
+    Effect.map((response) => HttpServerResponse.setStatus(response, 404))
   )
 
 /** What a package uses, three deep; a package that is shown above is not opened again. */
@@ -438,21 +431,24 @@ export const refresh = (path: string, given: URLSearchParams): Packages.Answer<v
       case "/packages":
         yield* Packages.again(Packages.files)
         yield* Packages.survey.refresh()
-        return yield* Packages.versions.refresh()
+        yield* Packages.versions.refresh()
+        break
       case "/package": {
         const at = given.get("at") ?? ""
         yield* Packages.files.refresh(at)
         yield* Packages.lines.refresh(at)
-        return yield* Packages.digests.refresh(at)
+        yield* Packages.digests.refresh(at)
+        break
       }
       case "/duplicates":
         yield* Packages.again(Packages.digests)
-        return yield* Packages.duplicates.refresh(minOf(given))
+        yield* Packages.duplicates.refresh(minOf(given))
+        break
       case "/code":
         yield* Packages.again(Packages.lines)
         yield* Packages.code.refresh()
-        return yield* Packages.largest.refresh(endingOf(given), 20)
+        yield* Packages.largest.refresh(endingOf(given), 20)
     }
-  }).pipe(Effect.asVoid)
+  })
 
 export const missing = notFound("No such page", "There is nothing at this address.")

@@ -7,7 +7,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
-import * as ConfigError from "effect/ConfigError"
+import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,7 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Backend from "../Backend.js"
 import * as derive from "../internal/derive.js"
 import * as Entry from "../internal/entry.js"
-import { InvalidOption, requireNumber } from "../internal/options.js"
+import { fromConfig, InvalidOption, requireNumber } from "../internal/options.js"
 import { maxEntriesLimit, S3Fifo } from "../internal/s3fifo.js"
 import { TagRegistry } from "../internal/tagRegistry.js"
 
@@ -400,16 +400,5 @@ export const layerConfig = (
 ): Layer.Layer<Backend.CacheBackend, ConfigError.ConfigError> =>
   Layer.scoped(
     Backend.CacheBackend,
-    Config.unwrap(options).pipe(
-      Effect.flatMap((options) =>
-        Effect.try({
-          try: () => limitsOf(options),
-          catch: (error) => {
-            const { message, option } = error as InvalidOption
-            return ConfigError.InvalidData([option], message)
-          }
-        })
-      ),
-      Effect.flatMap(fromLimits)
-    )
+    Effect.flatMap(Config.unwrap(options), (options) => fromConfig(make(options)))
   )

@@ -13,7 +13,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Redis, RedisOptions } from "ioredis"
 import * as Backend from "../Backend.js"
-import { requireMillis, requireNumber } from "../internal/options.js"
+import { fromConfig, requireMillis, requireNumber } from "../internal/options.js"
 import { type Failure, failureOf } from "../internal/redis/failure.js"
 import { BackOff, Link } from "../internal/redis/link.js"
 import { operations, type Settings } from "../internal/redis/operations.js"
@@ -200,7 +200,7 @@ export const layer = (options: Options = {}): Layer.Layer<Backend.CacheBackend, 
 export const layerConfig = (
   options: Config.Config.Wrap<Options>
 ): Layer.Layer<Backend.CacheBackend, Backend.BackendError | ConfigError.ConfigError> =>
-  Layer.scoped(Backend.CacheBackend, Effect.flatMap(Config.unwrap(options), make))
+  Layer.scoped(Backend.CacheBackend, Effect.flatMap(Config.unwrap(options), (options) => fromConfig(make(options))))
 
 /**
  * `CacheBackend` over a client of yours, as `fromClient` makes it.

@@ -15,7 +15,7 @@ import * as Entry from "./entry.js"
 import { pause } from "./pause.js"
 import { Turns } from "./turns.js"
 
-/** Tag versions outlive every entry that is kept for less; where one is lost, its entries are misses. */
+/** How long a store is asked to keep a tag version. Where one is lost, the entries that carry it are misses. */
 export const tagRetention = Duration.days(30)
 
 /** A fresh random version: no clock, and nothing that a lost store could repeat. */

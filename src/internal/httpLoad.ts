@@ -8,7 +8,6 @@
  * 5. the scope is closed, or handed to the request that the response is for
  */
 import * as Cookies from "@effect/platform/Cookies"
-import * as Headers from "@effect/platform/Headers"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
@@ -26,18 +25,23 @@ import { storedFields } from "./http/fields.js"
 import { type Exchange, judge, type Reason, type Storable, type StoreRules } from "./http/storable.js"
 import type { Answer } from "./http/stored.js"
 import { mergeVary } from "./http/vary.js"
-import { type Bounds, capture } from "./httpCapture.js"
+import { type Bounds, capture, type Captured } from "./httpCapture.js"
 
 // -----------------------------------------------------------------------------
 // the one that a response is for
 // -----------------------------------------------------------------------------
 
-/** A response that one request may have, and the scope it lives in. */
+/** What one request may have and no other: a response in the scope it lives in, or a failure. */
 export interface Delivery {
-  readonly response: Response.HttpServerResponse
+  readonly exit: Exit.Exit<Response.HttpServerResponse, any>
+  /** The pre-response handlers that the app added and that were not applied. */
+  readonly handler: Handler
   /** Open until the response is sent; `undefined` where it needs none. */
   readonly scope: Scope.CloseableScope | undefined
 }
+
+/** Pre-response handlers. */
+export type Handler = Option.Option<HttpApp.PreResponseHandler>
 
 /**
  * The request whose call runs the load. It may be gone when the load is done, and a
@@ -56,7 +60,7 @@ export class Owner {
     })
   }
 
-  /** Called by the request, once, with what the cache answered: the response, if the answer is its own. */
+  /** Called by the request, once, with what the cache answered: what was delivered, if the answer is its own. */
   take(outcome: unknown): Effect.Effect<Delivery | undefined> {
     return Effect.suspend(() => {
       const { delivered } = this
@@ -68,15 +72,14 @@ export class Owner {
   }
 }
 
-const letGo = ({ response, scope }: Delivery): Effect.Effect<void> =>
+const letGo = ({ exit, scope }: Delivery): Effect.Effect<void> =>
   Effect.zipRight(
-    Effect.sync(() => discard(response)),
+    Effect.sync(() => exit._tag === "Success" && discard(exit.value)),
     scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
   )
 
 /** A file that Node has opened stays open until somebody says otherwise. */
-export const discard = (response: Response.HttpServerResponse): void => {
-  const { body } = response
+const discard = ({ body }: Response.HttpServerResponse): void => {
   if (body._tag !== "Raw" || typeof body.body !== "object" || body.body === null) return
   const { destroy } = body.body as { readonly destroy?: unknown }
   if (typeof destroy === "function") destroy.call(body.body)
@@ -86,19 +89,12 @@ export const discard = (response: Response.HttpServerResponse): void => {
 // the load
 // -----------------------------------------------------------------------------
 
-/** What an app made of a request. */
-export type Loaded =
-  | {
-    readonly _tag: "Answered"
-    readonly answer: Answer
-    readonly vary: ReadonlyArray<string>
-    readonly delivery: Delivery
-  }
-  | { readonly _tag: "NotStored"; readonly reason: Reason | "body" | "refused"; readonly delivery: Delivery }
-  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any>; readonly handler: Handler }
-
-/** The pre-response handlers that the app added. */
-export type Handler = Option.Option<HttpApp.PreResponseHandler>
+/** What an app made of a request: what may be stored of it, and what it is for the request itself. */
+export type Loaded = { readonly delivery: Delivery } & (
+  | { readonly _tag: "Answered"; readonly answer: Answer; readonly vary: ReadonlyArray<string> }
+  | { readonly _tag: "NotStored"; readonly reason: Reason | "body" | "refused"; readonly status: number }
+  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any> }
+)
 
 export interface LoadRules extends StoreRules {
   readonly bounds: Bounds
@@ -128,10 +124,7 @@ const bake = (
     Effect.flatMap(Effect.exit(app), (exit) =>
       Effect.flatMap(FiberRef.get(HttpApp.currentPreResponseHandlers), (handler): Effect.Effect<Baked> =>
         exit._tag === "Success" && handler._tag === "Some"
-          ? Effect.map(
-            Effect.exit(handler.value(request, exit.value)),
-            (exit) => ({ exit, handler: Option.none() })
-          )
+          ? Effect.map(Effect.exit(handler.value(request, exit.value)), (exit) => ({ exit, handler: Option.none() }))
           : Effect.succeed({ exit, handler }))),
     HttpApp.currentPreResponseHandlers,
     Option.none()
@@ -148,11 +141,10 @@ export const load = (
     Effect.flatMap(Scope.make(), (scope) =>
       Effect.flatMap(
         Effect.exit(restore(Scope.extend(run(app, request, exchange, rules, scope), scope))),
-        (exit) => {
-          const keep = exit._tag === "Success" && exit.value._tag !== "Failed" &&
-            exit.value.delivery.scope !== undefined
-          return keep ? exit : Effect.zipRight(Scope.close(scope, exit), exit)
-        }
+        (exit) =>
+          exit._tag === "Success" && exit.value.delivery.scope !== undefined
+            ? exit
+            : Effect.zipRight(Scope.close(scope, exit), exit)
       ))
   )
 
@@ -166,16 +158,23 @@ const run = (
   Effect.gen(function*() {
     const requestedAt = yield* Clock.currentTimeMillis
     const { exit, handler } = yield* bake(app, request)
-    if (exit._tag === "Failure") return { _tag: "Failed", cause: exit.cause, handler }
+    const failed = (cause: Cause.Cause<any>): Loaded => ({
+      _tag: "Failed",
+      cause,
+      delivery: { exit: Exit.failCause(cause), handler, scope: undefined }
+    })
+    if (exit._tag === "Failure") return failed(exit.cause)
     const response = exit.value
-    const notStored = (
-      reason: Reason | "body" | "refused",
-      response: Response.HttpServerResponse,
-      needsScope = true
-    ): Loaded => ({
+    const deliveryOf = (response: Response.HttpServerResponse, isOpen: boolean): Delivery => ({
+      exit: Exit.succeed(withVary(response, rules.addedVary)),
+      handler: Option.none(),
+      scope: isOpen ? scope : undefined
+    })
+    const notStored = (reason: Reason | "body" | "refused", response: Response.HttpServerResponse, isOpen: boolean): Loaded => ({
       _tag: "NotStored",
       reason,
-      delivery: { response: withVary(response, rules.addedVary), scope: needsScope ? scope : undefined }
+      status: response.status,
+      delivery: deliveryOf(response, isOpen)
     })
 
     const headers = { ...response.headers }
@@ -188,16 +187,16 @@ const run = (
       requestedAt,
       receivedAt: yield* Clock.currentTimeMillis
     }, rules)
-    if (verdict._tag === "NotStorable") return notStored(verdict.reason, response)
+    if (verdict._tag === "NotStorable") return notStored(verdict.reason, response, true)
 
     const body = yield* materialise(response, rules.bounds, scope)
     switch (body._tag) {
       case "Broken":
-        return { _tag: "Failed", cause: Cause.die(Cause.squash(body.cause)), handler }
+        return failed(Cause.die(Cause.squash(body.cause)))
       case "Unreadable":
-        return notStored("body", response)
+        return notStored("body", response, true)
       case "OutOfBounds":
-        return notStored("body", streamed(response, body.stream))
+        return notStored("body", streamed(response, body.stream), true)
     }
     const own = complete(response, body.bytes)
     if (!(yield* rules.storeIf(own, request))) return notStored("refused", own, false)
@@ -207,13 +206,10 @@ const run = (
       _tag: "Answered",
       answer,
       vary: verdict.vary,
-      delivery: {
-        response: withVary(
-          etag === undefined || headers["etag"] !== undefined ? own : Response.setHeader(own, "etag", etag),
-          rules.addedVary
-        ),
-        scope: undefined
-      }
+      delivery: deliveryOf(
+        etag === undefined || headers["etag"] !== undefined ? own : Response.setHeader(own, "etag", etag),
+        false
+      )
     }
   })
 
@@ -263,7 +259,7 @@ export const withVary = (
 type Materialised =
   | { readonly _tag: "Complete"; readonly bytes: Uint8Array | undefined }
   | { readonly _tag: "Unreadable" }
-  | Exclude<import("./httpCapture.js").Captured, { readonly _tag: "Complete" }>
+  | Exclude<Captured, { readonly _tag: "Complete" }>
 
 const utf8 = new TextEncoder()
 const unreadable: Materialised = { _tag: "Unreadable" }

@@ -1,8 +1,10 @@
 /**
  * Options that cannot be meant.
  */
+import * as ConfigError from "effect/ConfigError"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 
 /**
  * An option has a value that cannot be meant. Thrown by pure constructors: it is
@@ -63,3 +65,10 @@ export const requireNumber = (
     expected: max === Infinity ? `${kind} of at least ${min}` : `${kind} from ${min} to ${max}`
   })
 }
+
+/** The effect with options that came from the configuration: what is wrong with them is the configuration's error. */
+export const fromConfig = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ConfigError.ConfigError, R> =>
+  Effect.catchAllDefect(effect, (defect) =>
+    defect instanceof InvalidOption
+      ? Effect.fail(ConfigError.InvalidData([defect.option], defect.message))
+      : Effect.die(defect))

@@ -133,8 +133,9 @@ export const cases = (options: Options = {}): ReadonlyArray<Case> => {
   const used = new Set<string>()
   const found = all.flatMap((suite) =>
     Object.entries(suite.cases).map(([name, scenario]): Case => {
-      const key = [suite.name, `${suite.name}: ${name}`].find((key) => skip.has(key))
-      if (key !== undefined) used.add(key)
+      const matches = [`${suite.name}: ${name}`, suite.name].filter((key) => skip.has(key))
+      for (const key of matches) used.add(key)
+      const key = matches[0]
       return {
         suite: suite.name,
         name,
@@ -169,7 +170,7 @@ const run = (scenario: Scenario, largeValueBytes: number): Case["run"] =>
  *
  * @example
  * ```ts
- * import { Memory } from "effect-caching"
+ * import * as Memory from "effect-caching/backends/Memory"
  * import { Conformance } from "effect-caching/testing"
  * import { describe, it } from "node:test"
  *

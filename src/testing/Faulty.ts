@@ -295,7 +295,8 @@ const anew = (versions: ReadonlyArray<Backend.TagVersion>): ReadonlyArray<Backen
  *
  * @example
  * ```ts
- * import { Cache, Memory } from "effect-caching"
+ * import { Cache } from "effect-caching"
+ * import * as Memory from "effect-caching/backends/Memory"
  * import { Faulty } from "effect-caching/testing"
  * import { Effect, Schema } from "effect"
  *

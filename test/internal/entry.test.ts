@@ -74,10 +74,11 @@ describe("Entry", () => {
   })
 
   it("does not share memory with the envelope it was read from", () => {
-    const envelope = Entry.encode(simple)
-    const entry = Entry.decode(envelope)!
-    envelope.fill(0)
-    assert.deepStrictEqual(entry.bytes, new Uint8Array([1, 2, 3]))
+    for (const envelope of [Entry.encode(simple), Buffer.from(Entry.encode(simple))]) {
+      const entry = Entry.decode(envelope)!
+      envelope.fill(0)
+      assert.deepStrictEqual(entry.bytes, new Uint8Array([1, 2, 3]))
+    }
   })
 
   it("reads a number from its text, and nothing else", () => {

@@ -15,6 +15,7 @@ interface Tool {
 }
 
 const tools: ReadonlyArray<Tool> = [
+  { binary: "openssl", apt: "openssl" },
   { binary: "redis-server", apt: "redis-server", service: "redis-server" }
 ]
 

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as MetricKey from "effect/MetricKey"
 import type { BackendError } from "../../Backend.js"
 
 /** How a call was answered. */
@@ -12,7 +13,7 @@ export type Result = "hit" | "stale" | "miss" | "bypass"
 
 export type Counters = Readonly<Record<Result, Metric.Metric.Counter<number>>>
 
-const requests = Metric.counter("cache_requests", {
+const requests = MetricKey.counter("cache_requests", {
   description: "Calls of a cache by how they were answered",
   incremental: true
 })
@@ -33,7 +34,9 @@ const counters = new Map<string, Counters>()
 export const countersOf = (cache: string): Counters => {
   const present = counters.get(cache)
   if (present !== undefined) return present
-  const of = (result: Result) => Metric.tagged(Metric.tagged(requests, "cache", cache), "result", result)
+  // From a key with its labels: `Metric.tagged` looks the counter up in the registry at each update.
+  const of = (result: Result) =>
+    Metric.fromMetricKey(MetricKey.tagged(MetricKey.tagged(requests, "cache", cache), "result", result))
   const made = { hit: of("hit"), stale: of("stale"), miss: of("miss"), bypass: of("bypass") }
   counters.set(cache, made)
   return made

@@ -4,10 +4,10 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type { Options } from "../../Cache.js"
 import type { Codec } from "../../Codec.js"
 import * as Key from "../key.js"
 import { InvalidOption, millisOf, requireMillis, requireNumber } from "../options.js"
+import type { Options } from "./model.js"
 import { type Counters, countersOf } from "./observe.js"
 
 /** A question about a call, asked only where it was given. */

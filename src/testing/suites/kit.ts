@@ -110,7 +110,7 @@ export const fail = (what: string, expected: unknown, actual: unknown): never =>
     message: `${what}: expected ${show(expected)}, but got ${show(actual)}`,
     actual,
     expected,
-    operator: "deepStrictEqual",
+    operator: "conformance",
     stackStartFn: fail
   })
 }

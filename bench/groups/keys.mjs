@@ -1,0 +1,52 @@
+// The key of a call, made of its arguments.
+import * as Cache from "../../dist/Cache.js"
+import * as Codec from "../../dist/Codec.js"
+
+const cache = Cache.make({ name: "keys", codec: Codec.local(), timeToLive: "1 hour" })
+const count = 256
+
+const fields = (i) => ({
+  active: true,
+  city: "Paris",
+  country: "fr",
+  id: i,
+  limit: 20,
+  name: "Ada",
+  offset: 40,
+  order: "name",
+  page: 3,
+  role: "admin"
+})
+const reversed = (record) => Object.fromEntries(Object.entries(record).reverse())
+const large = (i) => ({ id: i, items: Array.from({ length: 90 }, (_, item) => ({ ...fields(item), id: i + item })) })
+
+const inputs = [
+  ["a string", (i) => `user:${i}`],
+  ["a number", (i) => i],
+  ["an object of 10 fields", fields],
+  ["the same, fields in reverse", (i) => reversed(fields(i))],
+  ["10 KB of objects", large]
+]
+
+let sink = 0
+const each = (keys, keyOf) => (n) => {
+  for (let i = 0; i < n; i++) sink += keyOf(keys[i % count]).length
+}
+
+export default async () =>
+  inputs.map(([name, make]) => {
+    const keys = Array.from({ length: count }, (_, i) => make(i))
+    const title = `The key of ${name}`
+    return {
+      title,
+      text: name,
+      unit: "cost",
+      clock: "cpu",
+      base: "`JSON.stringify`",
+      sliceMillis: 15,
+      candidates: [
+        { name: "`JSON.stringify`", run: each(keys, JSON.stringify) },
+        { name: `**${name}**`, run: each(keys, (key) => Cache.cacheKey(cache, key)) }
+      ]
+    }
+  })

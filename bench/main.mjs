@@ -1,0 +1,48 @@
+// `npm run bench`: every group in a process of its own, then the tables on the console and in docs/performance.md.
+// `--quick` is a smoke run, which writes nothing. Names of groups as arguments measure only these.
+import { fork } from "node:child_process"
+import { writeFile } from "node:fs/promises"
+import { parseArgs } from "node:util"
+import { consoleTable, page } from "./report.mjs"
+import { measure } from "./runner.mjs"
+
+const all = ["hit", "stampede", "keys", "redis", "http"]
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean" }, group: { type: "string" } }
+})
+const share = values.quick ? 0.1 : 1
+
+/** In the process of a group: its tables. */
+const runGroup = async (name) => {
+  const { default: make } = await import(`./groups/${name}.mjs`)
+  const made = await make()
+  const groups = Array.isArray(made) ? made : [made]
+  const tables = []
+  for (const group of groups) {
+    const { base, clock, noteTitle, text, title, unit } = group
+    tables.push({ base, clock, noteTitle, text, title, unit, rows: await measure(group, share) })
+  }
+  process.send(tables, () => process.exit())
+}
+
+/** In the first process: a process for the group. */
+const tablesOf = (name) =>
+  new Promise((resolve, reject) => {
+    const child = fork(new URL(import.meta.url), [`--group=${name}`, ...(values.quick ? ["--quick"] : [])])
+    let tables
+    child.on("message", (message) => tables = message)
+    child.on("exit", (code) => tables ? resolve(tables) : reject(new Error(`${name} ended with ${code}`)))
+  })
+
+if (values.group) await runGroup(values.group)
+else {
+  const results = {}
+  for (const name of positionals.length > 0 ? positionals : all) {
+    results[name] = await tablesOf(name)
+    for (const table of results[name]) console.log(consoleTable(table))
+  }
+  if (!values.quick && positionals.length === 0) {
+    await writeFile(new URL("../docs/performance.md", import.meta.url), page(results))
+  }
+}
