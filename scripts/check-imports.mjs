@@ -16,9 +16,16 @@ const rules = [
     may: [/^internal\//, /^Backend$/],
     mayType: [/^Cache$/, /^Codec$/]
   },
+  // HttpCache's own rooms: what a cached request does. The rules of HTTP are in internal/http.
+  {
+    files: /^internal\/httpCache\//,
+    may: [/^internal\/(?!cache\/)/, /^Cache$/, /^Codec$/],
+    mayType: [/^Backend$/, /^HttpCache$/],
+    packages: [/^node:/]
+  },
   // The Redis backend's own rooms.
   { files: /^internal\/redis\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^ioredis$/] },
-  { files: /^internal\//, may: [/^internal\/(?!cache\/)/], mayType: [/^Backend$/], packages: [/^node:/] },
+  { files: /^internal\//, may: [/^internal\/(?!cache\/|httpCache\/)/], mayType: [/^Backend$/], packages: [/^node:/] },
   { files: /^Codec$/, may: [/^internal\//], packages: [/^node:/] },
   { files: /^Backend$/, may: [/^internal\//] },
   { files: /^Cache$/, may: [/^Backend$/, /^Codec$/, /^internal\//] },

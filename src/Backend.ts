@@ -338,6 +338,8 @@ export const fromBytes = (
 
 const isWellFormed = (key: string): boolean => (key as string & { isWellFormed: () => boolean }).isWellFormed()
 
+const longestTag = 1_024
+
 /** `operations` behind checks of what no store can take. */
 const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
   const invalid = (method: string, description: string) =>
@@ -355,6 +357,12 @@ const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
       }
       return effect()
     })
+  const checkTags = <A>(method: string, tags: ReadonlyArray<string>, effect: () => Effect.Effect<A, BackendError>) => {
+    const long = tags.find((tag) => tag.length > longestTag)
+    return long === undefined
+      ? check(method, tags, effect)
+      : invalid(method, `a tag must have at most ${longestTag} characters, not ${long.length}`)
+  }
   return {
     [TypeId]: TypeId,
     name: operations.name,
@@ -390,7 +398,7 @@ const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
     fill: (key, token, entry, retention) =>
       check("fill", [key], () => operations.fill(key, token, entry, retention), retention),
     tagVersions: (tags) =>
-      check("tagVersions", tags, () => tags.length === 0 ? Effect.succeed([]) : operations.tagVersions(tags)),
+      checkTags("tagVersions", tags, () => tags.length === 0 ? Effect.succeed([]) : operations.tagVersions(tags)),
     refreshTags: (versions) =>
       check(
         "refreshTags",
@@ -399,7 +407,7 @@ const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
       ),
     tagEpoch: operations.tagEpoch,
     invalidateTags: (tags, mode) =>
-      check("invalidateTags", tags, () => tags.length === 0 ? Effect.void : operations.invalidateTags(tags, mode))
+      checkTags("invalidateTags", tags, () => tags.length === 0 ? Effect.void : operations.invalidateTags(tags, mode))
   }
 }
 

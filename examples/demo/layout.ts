@@ -49,7 +49,7 @@ nav a[aria-current] { background: var(--soft); color: var(--text) }
 
 .wrap { max-width: 1360px; margin: 0 auto; padding: 20px 24px 56px; display: grid; gap: 20px; grid-template-columns: minmax(0, 1fr) 348px; align-items: start }
 main { display: grid; gap: 20px; min-width: 0 }
-aside { display: grid; gap: 16px; position: sticky; top: 16px }
+aside { display: grid; gap: 16px; position: sticky; top: 16px; max-height: calc(100vh - 32px); overflow-y: auto; scrollbar-width: thin }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 11px; padding: 18px 20px; min-width: 0 }
 .card > header { all: unset; display: flex; justify-content: space-between; align-items: baseline; gap: 12px; margin-bottom: 14px }
 .card > header .mute { font-size: 13px }
@@ -86,7 +86,7 @@ input { min-width: 0 }
 .tabs a { padding: 5px 11px; border-radius: 7px; border: 1px solid var(--line); color: var(--mute); background: var(--card); font-weight: 500 }
 .tabs a[aria-current] { background: var(--text); color: var(--page); border-color: transparent }
 
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(136px, 1fr)); gap: 1px; background: var(--line); border: 1px solid var(--line); border-radius: 11px; overflow: hidden }
+.tiles { margin: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(136px, 1fr)); gap: 1px; background: var(--line); border: 1px solid var(--line); border-radius: 11px; overflow: hidden }
 .tiles > div { background: var(--card); padding: 14px 18px }
 .tiles dt, .tiles span { color: var(--mute); font-size: 13px; display: block }
 .tiles b { font-size: 22px; letter-spacing: -.02em; font-weight: 620; font-variant-numeric: tabular-nums; line-height: 1.3 }
@@ -126,14 +126,15 @@ td .mute { font-weight: 400 }
 
 .live { font-size: 13px }
 .live table { table-layout: fixed }
-.live td { padding: 5px 8px 5px 0; border-top: 1px solid var(--line) }
+.live td { padding: 5px 8px 5px 0; border-top: 1px solid var(--line); vertical-align: middle }
+.live td:last-child { padding-right: 0 }
 .live td.cut { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-family: var(--mono); font-size: 12px }
 .live .badge { font-size: 10px; padding: 3px 5px }
-.ratio { display: flex; height: 6px; border-radius: 3px; overflow: hidden; background: var(--soft); margin: 2px 0 5px }
+.ratio { display: flex; height: 4px; border-radius: 2px; overflow: hidden; background: var(--soft); margin: 1px 0 2px; gap: 1px }
 .ratio i { flex: 0 0 auto; height: 100% }
 .foot { color: var(--mute); font-size: 12.5px }
 
-@media (max-width: 1020px) { .wrap { grid-template-columns: minmax(0, 1fr) } aside { position: static } .bar-in { gap: 14px } .store span:last-child { display: none } }
+@media (max-width: 1020px) { .wrap { grid-template-columns: minmax(0, 1fr) } aside { position: static; max-height: none } .bar-in { gap: 14px } .store span:last-child { display: none } }
 @media (max-width: 640px) { .wrap, .bar-in { padding-left: 14px; padding-right: 14px } .brand span { display: none } }
 `
 
@@ -256,7 +257,7 @@ const after = html`</main>
 <section class="card"><header><h2>Last answers</h2><span class="mute">of this process</span></header><table><tbody id="answers"></tbody></table></section>
 <section class="card"><header><h2>Requests of caches</h2><span class="mute">cache_requests</span></header>
 <table><thead><tr><th>Cache</th><th class="num" style="width:52px">Hit</th><th class="num" style="width:44px">Stale</th><th class="num" style="width:52px">Miss</th></tr></thead><tbody id="caches"></tbody></table></section>
-<p class="foot">Pages, fragments and functions are cached apart. A page depends on the files that its answers were read from, so invalidating one package ends every answer that has to do with it, and no other.</p>
+<p class="foot">Pages, fragments and functions are cached apart. Each depends on the files behind it: invalidate one package, and whatever was made of its files ends, but only its files are read again.</p>
 </aside>
 </div>
 <script>${raw(script)}</script>

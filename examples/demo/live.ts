@@ -17,43 +17,44 @@ interface Answer {
 const kept = 9
 const answers: Array<Answer> = []
 
-/** From `Cache-Status`, where the answer came through a cache. */
-const resultOf = (status: string | undefined): string =>
-  status === undefined ? "uncached" : !/;\s*hit/.test(status) ? "miss" : /ttl=-/.test(status) ? "stale" : "hit"
+const computedIn = "x-computed-in"
 
 const timing = (name: string, ms: number, description?: string): string =>
   `${name};dur=${ms.toFixed(3)}${description === undefined ? "" : `;desc="${description}"`}`
 
 /**
- * Inside the cache: how long computing the answer took, in a header that is stored with it, and read again behind every
- * hit.
+ * Inside the cache: how long computing the answer took, in a header that is stored with it, and so comes with every hit.
  */
 export const computed = <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E, R> =>
   Effect.suspend(() => {
     const start = performance.now()
     return Effect.map(app, (response) =>
-      HttpServerResponse.setHeader(response, "server-timing", timing("load", performance.now() - start)))
+      HttpServerResponse.setHeader(response, computedIn, (performance.now() - start).toFixed(3)))
   })
 
 /**
- * Outside of the cache: how long this answer took, and where it came from. The browser is to ask again each time, so
- * that each look at a page is a question to the server.
+ * Outside of the cache: how long this answer took, and where it came from. `Cache-Status` tells an answer from the cache
+ * from one that went forward; which of those from the cache are stale, the attribute of the span does.
+ *
+ * The browser is to ask again each time, so that each look at a page is a question to the server.
  */
 export const answered = <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E, R> =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-    const start = performance.now()
-    return Effect.map(app, (response) => {
-      const ms = performance.now() - start
-      const result = resultOf(response.headers["cache-status"])
-      answers.unshift({ path: request.originalUrl, result, ms })
-      answers.length = Math.min(answers.length, kept)
-      const load = response.headers["server-timing"]
-      return HttpServerResponse.setHeaders(response, {
-        "server-timing": timing("answer", ms, result) + (load === undefined ? "" : `, ${load}`),
-        "cache-control": "no-store"
+  Effect.useSpan("answer", (span) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      const start = performance.now()
+      return Effect.map(Effect.withParentSpan(app, span), (response) => {
+        const ms = performance.now() - start
+        const isForwarded = !/;\s*hit/.test(response.headers["cache-status"] ?? "")
+        const result = isForwarded ? "miss" : span.attributes.get("cache.result") === "stale" ? "stale" : "hit"
+        answers.unshift({ path: request.originalUrl, result, ms })
+        answers.length = Math.min(answers.length, kept)
+        const load = Number(response.headers[computedIn] ?? NaN)
+        return HttpServerResponse.setHeaders(response, {
+          "server-timing": timing("answer", ms, result) + (Number.isNaN(load) ? "" : `, ${timing("load", load)}`),
+          "cache-control": "no-store"
+        })
       })
-    })
-  })
+    }))
 
 type Counts = Record<"hit" | "stale" | "miss" | "bypass", number>
 

@@ -92,7 +92,7 @@ const site = (store: string) =>
     HttpRouter.post("/actions/invalidate", invalidatePackage),
     HttpRouter.post("/actions/everything", invalidateEverything),
     HttpRouter.post("/actions/refresh", refresh),
-    HttpRouter.catchTags({
+    Effect.catchTags({
       RouteNotFound: () => Pages.missing,
       ParseError: () => problemPage(400, "This is no form of this site."),
       RequestError: () => problemPage(400, "This request cannot be read."),

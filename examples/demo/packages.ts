@@ -39,20 +39,21 @@ const Installed = Schema.Struct({
   version: Schema.String,
   licence: Schema.String,
   description: Schema.String,
-  /** The names it needs at run time. */
+  /** The names of what it needs at run time, or can use. */
   needs: Schema.Array(Schema.String)
 })
 
 export type Installed = typeof Installed.Type
+
+const Names = Schema.optionalWith(Schema.Record({ key: Schema.String, value: Schema.Unknown }), { default: () => ({}) })
 
 const Manifest = Schema.parseJson(Schema.Struct({
   version: Schema.optionalWith(Schema.String, { default: () => "0.0.0" }),
   description: Schema.optionalWith(Schema.String, { default: () => "" }),
   license: Schema.optional(Schema.Unknown),
   licenses: Schema.optional(Schema.Unknown),
-  dependencies: Schema.optionalWith(Schema.Record({ key: Schema.String, value: Schema.Unknown }), {
-    default: () => ({})
-  })
+  dependencies: Names,
+  optionalDependencies: Names
 }))
 
 const decodeManifest = Schema.decodeOption(Manifest)
@@ -94,14 +95,14 @@ const packagesIn = (folder: string): Effect.Effect<ReadonlyArray<Installed>, Pla
         const text = yield* Effect.option(fs.readFileString(`${root}/${at}/package.json`))
         const manifest = Option.flatMap(text, decodeManifest)
         if (manifest._tag === "None") return []
-        const { dependencies, description, license, licenses, version } = manifest.value
+        const { dependencies, description, license, licenses, optionalDependencies, version } = manifest.value
         const own: Installed = {
           at,
           name,
           version,
           description,
           licence: licenceOf(license ?? licenses),
-          needs: Object.keys(dependencies)
+          needs: Object.keys({ ...dependencies, ...optionalDependencies })
         }
         return [own, ...(yield* packagesIn(`${at}/node_modules/`))]
       }), { concurrency: 16 })

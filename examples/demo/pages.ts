@@ -38,11 +38,11 @@ const sum = <A>(items: ReadonlyArray<A>, of: (item: A) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 
 /** Colours that tell apart on light and dark, white text on them readable. */
-const palette = ["#4461c9", "#0f7b6c", "#a2552b", "#7a4fb0", "#a63d5f", "#41719c", "#6a7a2a", "#8a6a1c", "#5f6b7a"]
+const palette = ["#4a63b8", "#2c7a76", "#7d5ba6", "#a05d3c", "#467aa3", "#9a4f70", "#6c7a3c", "#8b7030", "#66717f"]
 
 const colours = (names: ReadonlyArray<string>): (name: string) => string => {
   const known = [...new Set(names)]
-  return (name) => palette[Math.min(known.indexOf(name), palette.length - 1)]!
+  return (name) => palette[known.indexOf(name)] ?? palette.at(-1)!
 }
 
 // -----------------------------------------------------------------------------
@@ -61,22 +61,29 @@ const tiles = Effect.gen(function*() {
   ]}</dl>`
 })
 
-/** `@effect/platform` belongs to `@effect`, a package without a scope to itself. */
-const familyOf = (name: string): string => name.startsWith("@") ? name.slice(0, name.indexOf("/")) : name
+/** The scope of a name, of which there is a colour for each; packages without one share the last colour. */
+const scopeOf = (name: string): string => name.startsWith("@") ? name.slice(0, name.indexOf("/")) : ""
+
+/** The text, cut where it would leave the width. */
+const fitted = (text: string, width: number): string => {
+  const room = Math.floor((width - 14) / 7)
+  return text.length <= room ? text : room < 5 ? "" : `${text.slice(0, room - 1)}…`
+}
 
 const map = Effect.map(Packages.survey(), (all) => {
-  const bytesOf = (family: string) => sum(all.filter((_) => familyOf(_.name) === family), (_) => _.bytes)
-  const families = [...new Set(all.map((_) => familyOf(_.name)))].sort((a, b) => bytesOf(b) - bytesOf(a))
-  const colour = colours(families)
+  const bytesOf = (scope: string) => sum(all.filter((_) => scopeOf(_.name) === scope), (_) => _.bytes)
+  const scopes = [...new Set(all.map((_) => scopeOf(_.name)))].filter((_) => _ !== "")
+  const colour = colours(scopes.sort((a, b) => bytesOf(b) - bytesOf(a)))
   const rectangles = treemap(all, (_) => _.bytes, 920, 400)
   return html`<svg class="map" viewBox="0 0 920 400" role="img" aria-label="Packages by size">${
     rectangles.map(({ height, item, width, x, y }) => {
-      const fits = width > item.name.length * 7.2 + 12 && height > 24
+      const label = height > 24 && fitted(item.name, width)
+      const [left, top, w, h] = [x, y, width, height].map((_) => _.toFixed(1))
       return html`<a href="${packageLink(item.at)}"><title>${item.name} ${item.version}: ${size(item.bytes)}</title>
-<rect x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}" rx="3" fill="${
-        colour(familyOf(item.name))
-      }"/>${fits && html`<text x="${(x + 8).toFixed(1)}" y="${(y + 19).toFixed(1)}">${item.name}</text>`}${
-        fits && height > 42 &&
+<rect x="${left}" y="${top}" width="${w}" height="${h}" rx="3" fill="${colour(scopeOf(item.name))}"/>${
+        label && html`<text x="${(x + 8).toFixed(1)}" y="${(y + 19).toFixed(1)}">${label}</text>`
+      }${
+        label && height > 42 &&
         html`<text class="small" x="${(x + 8).toFixed(1)}" y="${(y + 34).toFixed(1)}">${size(item.bytes)}</text>`
       }</a>`
     })
@@ -122,7 +129,7 @@ export const overview = page(
     const part = <E, R>(name: string, content: Effect.Effect<Html, E, R>) => fragment("/", name, content)
     return html`<div class="title"><div><h1>What is in node_modules</h1><p>The packages installed beside this project, from a look at each of their files.</p></div></div>
 ${yield* part("tiles", tiles)}
-<section class="card"><header><h2>Size of packages</h2><span class="mute">one colour a scope; select one to look inside</span></header>${yield* part(
+<section class="card"><header><h2>Size of packages</h2><span class="mute">a colour for each scope; select one to look inside</span></header>${yield* part(
       "map",
       map
     )}</section>

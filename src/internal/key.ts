@@ -16,12 +16,12 @@
  * A key that is one string is that string behind a single quote, so that it can
  * be read in the store. Text over `maxLength` is replaced by its SHA-256.
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 
 /** Thrown for a value that can be no part of a key. */
 export class UnsupportedKey extends Error {
   override readonly name = "UnsupportedKey"
-  constructor(readonly path: string, readonly found: string) {
+  constructor(readonly path: string | undefined, readonly found: string) {
     super(`${found} at ${path} cannot be part of a cache key`)
   }
 }
@@ -30,6 +30,7 @@ export class UnsupportedKey extends Error {
 export const maxLength = 200
 
 const maxDepth = 200
+const maxTexts = 2_000
 const primaryKey = Symbol.for("effect/PrimaryKey")
 const equal = Symbol.for("effect/Equal")
 const effect = Symbol.for("effect/Effect")
@@ -49,20 +50,59 @@ export const encode = (value: unknown): string => {
   if (typeof value === "string") {
     return value.length < maxLength ? "'" + wellFormed(value, "$") : hashed("'" + wellFormed(value, "$"))
   }
-  const text = write(value, "$", [])
+  const text = writeWhole(value)
   return text.length <= maxLength ? text : hashed(text)
 }
 
-const hashed = (text: string): string => "#" + createHash("sha256").update(text).digest("base64url")
+/**
+ * `prefix` and the text of a value, remembered for the last strings and numbers
+ * that were asked for: a `Map` finds the very same string sooner than an equal one.
+ */
+export class Texts {
+  private readonly known = new Map<string | number, string>()
+  private unknown = 0
+  constructor(private readonly prefix: string) {}
 
-const wellFormed = (text: string, path: string): string => {
+  of(value: unknown): string {
+    // Not zero: a Map takes -0 for 0. Not what is hashed: it may be of any size.
+    const isSmall = typeof value === "string" ? value.length < maxLength : typeof value === "number" && value !== 0
+    if (!isSmall) return this.prefix + encode(value)
+    const known = this.known.get(value as string | number)
+    if (known !== undefined) return known
+    const text = this.prefix + encode(value)
+    // Keys that come only once must not cost much: when full, remembering begins anew after a while.
+    if (this.known.size < maxTexts) this.known.set(value as string | number, text)
+    else if (++this.unknown === 8 * maxTexts) {
+      this.known.clear()
+      this.unknown = 0
+    }
+    return text
+  }
+}
+
+/** Only a value that is refused is asked where: it is walked again, with the path. */
+const writeWhole = (value: unknown): string => {
+  try {
+    return write(value, undefined, [])
+  } catch (error) {
+    if (error instanceof UnsupportedKey) write(value, "$", [])
+    throw error
+  }
+}
+
+const hashed = (text: string): string => "#" + hash("sha256", text, "base64url")
+
+/** Where in the key; `undefined` while nobody asks. */
+type Path = string | undefined
+
+const wellFormed = (text: string, path: Path): string => {
   if (isWellFormed(text)) return text
   throw new UnsupportedKey(path, "a string with a lone surrogate")
 }
 
-const sized = (text: string, path: string): string => `${text.length}'${wellFormed(text, path)}`
+const sized = (text: string, path: Path): string => `${text.length}'${wellFormed(text, path)}`
 
-const write = (value: unknown, path: string, within: Array<object>): string => {
+const write = (value: unknown, path: Path, within: Array<object>): string => {
   switch (typeof value) {
     case "string":
       return sized(value, path)
@@ -88,8 +128,12 @@ const write = (value: unknown, path: string, within: Array<object>): string => {
   }
 }
 
-const writeObject = (value: object, path: string, within: Array<object>): string => {
-  if (Array.isArray(value)) return `[${writeAll(value, path, within).join("")}]`
+const writeObject = (value: object, path: Path, within: Array<object>): string => {
+  if (Array.isArray(value)) {
+    let text = "["
+    for (let i = 0; i < value.length; i++) text += write(value[i], path && `${path}[${i}]`, within)
+    return text + "]"
+  }
   const prototype = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === null) return writeFields(value, path, within)
   if (primaryKey in value) {
@@ -99,7 +143,7 @@ const writeObject = (value: object, path: string, within: Array<object>): string
   if (value instanceof Date) return `D${value.getTime()};`
   if (value instanceof URL) return `L${sized(value.href, path)}`
   if (value instanceof Map) {
-    const pairs = Array.from(value, ([k, v]) => write(k, `${path}.key`, within) + write(v, `${path}.value`, within))
+    const pairs = Array.from(value, ([k, v]) => write(k, path && `${path}.key`, within) + write(v, path && `${path}.value`, within))
     return `M[${pairs.sort().join("")}]`
   }
   if (value instanceof Set) return `S[${writeAll(value, path, within).sort().join("")}]`
@@ -120,7 +164,7 @@ const writeObject = (value: object, path: string, within: Array<object>): string
 }
 
 /** Effect's data types: compared by value, and not all of them by their fields. */
-const writeData = (value: object, path: string, within: Array<object>): string => {
+const writeData = (value: object, path: Path, within: Array<object>): string => {
   const tag = tagOf(value)
   if (tag !== undefined) return `O${sized(tag, path)}${writeFields(value, path, within)}`
   if (effect in value) throw new UnsupportedKey(path, "an effect")
@@ -137,16 +181,39 @@ const writeData = (value: object, path: string, within: Array<object>): string =
 const tagOf = (value: object): string | undefined =>
   "_tag" in value && typeof value._tag === "string" ? value._tag : undefined
 
-const writeAll = (values: Iterable<unknown>, path: string, within: Array<object>): Array<string> =>
-  Array.from(values, (value, index) => write(value, `${path}[${index}]`, within))
+const writeAll = (values: Iterable<unknown>, path: Path, within: Array<object>): Array<string> =>
+  Array.from(values, (value, index) => write(value, path && `${path}[${index}]`, within))
 
-const writeFields = (value: object, path: string, within: Array<object>): string => {
-  const fields = Object.keys(value).sort()
-  return `{${
-    fields.map((field) =>
-      sized(field, path) + write((value as Record<string, unknown>)[field], `${path}.${field}`, within)
-    ).join("")
-  }}`
+const writeFields = (value: object, path: Path, within: Array<object>): string => {
+  let text = "{"
+  for (const field of sorted(Object.keys(value))) {
+    text += name(field, path) + write((value as Record<string, unknown>)[field], path && `${path}.${field}`, within)
+  }
+  return text + "}"
+}
+
+/** Field names that were written: programs have few, and use them again and again. */
+const names = new Map<string, string>()
+const maxNames = 1_000
+
+const name = (field: string, path: Path): string => {
+  const known = names.get(field)
+  if (known !== undefined) return known
+  const text = sized(field, path)
+  if (names.size < maxNames && field.length <= 50) names.set(field, text)
+  return text
+}
+
+/** Sorts in place, like `sort`; by insertion where there are few, as most are in order already. */
+const sorted = (texts: Array<string>): Array<string> => {
+  if (texts.length > 32) return texts.sort()
+  for (let i = 1; i < texts.length; i++) {
+    const text = texts[i]!
+    let at = i
+    for (; at > 0 && texts[at - 1]! > text; at--) texts[at] = texts[at - 1]!
+    texts[at] = text
+  }
+  return texts
 }
 
 const writeBytes = (type: string, buffer: ArrayBufferLike, at: number, length: number): string =>

@@ -3,10 +3,12 @@ import * as Memory from "effect-caching/backends/Memory"
 import * as Null from "effect-caching/backends/Null"
 import * as Cache from "effect-caching/Cache"
 import * as Codec from "effect-caching/Codec"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
@@ -124,6 +126,38 @@ describe("Cache.getOrSet", () => {
         yield* TestClock.adjust("10 seconds")
         assert.strictEqual(yield* Cache.getOrSet(negative, "k", Effect.succeed(4)), 4)
         assert.strictEqual(yield* Cache.getOrSet(negative, "k", fail), 4)
+      }))
+
+    test("a defect or an interruption is never stored, whatever the policy gives time for", () =>
+      Effect.gen(function*() {
+        const cache = Cache.make({
+          name: "negative",
+          schema: Schema.Number,
+          failure: Codec.string,
+          timeToLive: () => "1 hour",
+          staleIf: () => false
+        })
+        const mixed = Cause.parallel(Cause.fail("a"), Cause.die("b"))
+        for (const load of [Effect.die("defect"), Effect.interrupt, Effect.failCause(mixed)]) {
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(Cache.refresh(cache, "k", load))))
+          assert.strictEqual((yield* Cache.lookup(cache, "k"))._tag, "Miss")
+        }
+        assert.strictEqual(yield* Cache.getOrSet(cache, "k", Effect.succeed(4)), 4)
+      }))
+
+    test("a value with too many tags, or a tag that is too long, is not stored", () =>
+      Effect.gen(function*() {
+        const { load } = counter()
+        const tags = (count: number, length: number) => Array.from({ length: count }, (_, i) => String(i).padEnd(length))
+        for (const [count, length] of [[257, 5], [1, 1_025]] as const) {
+          const cache = Cache.make({ ...base, timeToLive: "1 hour", tags: () => tags(count, length) })
+          const find = Effect.provide(Cache.getOrSet(cache, "k", load), Logger.remove(Logger.defaultLogger))
+          assert.notStrictEqual(yield* find, yield* find)
+          const error = yield* Effect.flip(Cache.set(cache, "k", 1))
+          assert.strictEqual(error._tag === "BackendError" && error.reason, "InvalidInput")
+        }
+        const many = Cache.make({ ...base, timeToLive: "1 hour", tags: () => tags(256, 1_024) })
+        assert.strictEqual(yield* Cache.getOrSet(many, "many", load), yield* Cache.getOrSet(many, "many", load))
       }))
 
     test("`unless` neither reads nor stores, and `forcedUpdate` loads and stores", () =>

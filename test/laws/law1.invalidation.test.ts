@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import { overBackends, redisForFile } from "../support/overBackends.js"
@@ -154,6 +155,43 @@ describe("law 1: a value whose load began before an invalidation is never served
         assert.strictEqual(flights.size, 0)
       }))
   })
+
+  it.effect("a load that ends while an invalidation of its tag is half done is not kept", () =>
+    Effect.gen(function*() {
+      const map = new Map<string, Uint8Array>()
+      const half = yield* Deferred.make<void>()
+      const whole = yield* Deferred.make<void>()
+      const backend = yield* Backend.fromBytes({ name: "map", isShared: false }, {
+        get: (key) => Effect.sync(() => Option.fromNullable(map.get(key))),
+        set: (key, bytes) => Effect.sync(() => void map.set(key, bytes)),
+        add: (key, bytes) => Effect.sync(() => !map.has(key) && !!map.set(key, bytes)),
+        // The version is gone; the answer that it is comes later.
+        remove: (key) =>
+          key.startsWith("~hard:")
+            ? Effect.zipLeft(
+              Effect.sync(() => map.delete(key)),
+              Effect.zipRight(Deferred.succeed(half, undefined), Deferred.await(whole))
+            )
+            : Effect.sync(() => map.delete(key)),
+        clear: () => Effect.void
+      })
+      const reading = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const source = makeSource(Effect.zipRight(Deferred.succeed(reading, undefined), Deferred.await(gate)))
+      yield* Effect.gen(function*() {
+        const find = Cache.getOrSet(users, 1, source.load(1))
+        const loading = yield* Effect.fork(find)
+        yield* Deferred.await(reading)
+        source.name = "Grace"
+        const invalidating = yield* Effect.fork(Cache.invalidateTags(["user:1"]))
+        yield* Deferred.await(half)
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(loading)
+        yield* Deferred.succeed(whole, undefined)
+        yield* Fiber.join(invalidating)
+        assert.strictEqual((yield* find).name, "Grace")
+      }).pipe(Effect.provideService(Backend.CacheBackend, backend))
+    }).pipe(Effect.scoped))
 
   describe("across processes, on Redis", () => {
     const redis = redisForFile()

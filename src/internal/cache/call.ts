@@ -28,7 +28,7 @@ import type { Policy } from "./policy.js"
 /** The key of `userKey` as the backend knows it, or why there is none. */
 export const keyOf = (policy: Policy, userKey: unknown): string | Key.UnsupportedKey => {
   try {
-    return policy.prefix + Key.encode(policy.keyOf(userKey))
+    return policy.texts.of(policy.keyOf(userKey))
   } catch (error) {
     if (error instanceof Key.UnsupportedKey) return error
     throw error

@@ -8,13 +8,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
-import { type Backend, type BackendError, CacheBackend, type Entry } from "../../Backend.js"
+import { type Backend, BackendError, CacheBackend, type Entry } from "../../Backend.js"
 import { remaining } from "../derive.js"
 import { invalidKey, keyOf } from "./call.js"
 import { encodedEntry } from "./load.js"
 import { type Found, judgeMany } from "./lookup.js"
 import type { Lookup } from "./model.js"
-import type { Policy } from "./policy.js"
+import { maxTags, type Policy } from "./policy.js"
 
 /** Runs `f` with the backend and the keys as the backend knows them. */
 const withKeys = <A, E, R>(
@@ -102,7 +102,12 @@ const entryFor = (
   value: unknown
 ): Effect.Effect<Entry | undefined, BackendError | ParseError, any> =>
   Effect.gen(function*() {
-    const tags = yield* backend.tagVersions(Array.from(new Set(policy.tags(value, userKey))))
+    const names = Array.from(new Set(policy.tags(value, userKey)))
+    if (names.length > maxTags) {
+      const description = `a value must have at most ${maxTags} tags, not ${names.length}`
+      return yield* new BackendError({ backend: backend.name, method: "set", reason: "InvalidInput", description })
+    }
+    const tags = yield* backend.tagVersions(names)
     const now = yield* Clock.currentTimeMillis
     return yield* encodedEntry(policy, backend, userKey, Exit.succeed(value), tags, now, 0)
   })

@@ -272,6 +272,10 @@ const readTags = (
     const names = Array.from(new Set(policy.tags(value, call.userKey)))
     if (known === undefined || current.isUnknown) return undefined
     const versions = new Map(current.versions)
+    if (names.length + versions.size > maxTags) {
+      yield* Observe.notStored(policy.name, `it depends on ${names.length + versions.size} tags, more than ${maxTags}`)
+      return undefined
+    }
     const late: Array<string> = []
     for (const name of names) {
       const version = known.versions.get(name)
@@ -281,10 +285,6 @@ const readTags = (
     if (late.length > 0) {
       for (const version of yield* backend.tagVersions(late)) if (!join(versions, version)) return undefined
       if (known.epoch !== (yield* backend.tagEpoch)) return undefined
-    }
-    if (versions.size > maxTags) {
-      yield* Observe.notStored(policy.name, `it depends on ${versions.size} tags, more than ${maxTags}`)
-      return undefined
     }
     return Array.from(versions.values())
   })

@@ -20,6 +20,8 @@ export interface Policy {
   /** This cache's share of a backend. */
   readonly prefix: string
   readonly keyOf: (key: unknown) => unknown
+  /** The texts of keys, with the prefix. */
+  readonly texts: Key.Texts
   readonly success: Codec<any, any>
   readonly failure: Codec<any, any> | undefined
   readonly timeToLiveMillis: (exit: Exit.Exit<any, any>, key: any) => number
@@ -78,11 +80,13 @@ export const compile = (options: Options<any, any, any, any>, success: Codec<any
     ? 0
     : options.refreshAhead ?? 0
   requireNumber(module, "refreshAhead", refreshAhead, { min: 0 })
+  const prefix = Key.prefixOf(options.name)
   return {
     name: options.name,
     counters: countersOf(options.name),
-    prefix: Key.prefixOf(options.name),
+    prefix,
     keyOf: options.key ?? ((key) => key),
+    texts: new Key.Texts(prefix),
     success,
     failure: options.failure,
     timeToLiveMillis: timeToLiveOf(options.name, options.timeToLive),

@@ -82,6 +82,10 @@ const unkeyed = new Set([
 
 const conditional = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"]
 
+/** The preconditions and ranges of a request. */
+export const conditionalFields = (headers: Fields): Fields =>
+  Object.fromEntries(conditional.flatMap((name) => headers[name] === undefined ? [] : [[name, headers[name]]]))
+
 const has = (fields: Fields, name: string): boolean => fields[name] !== undefined
 
 /** RFC 9110 §9.3.1: content of a GET has no meaning, but a handler may read it. */
@@ -97,7 +101,7 @@ export const cookiesNamed = (header: string | undefined, names: ReadonlyArray<st
 
 /** What the handler sees of the fields. */
 const shownFields = (headers: Fields, rules: RequestRules, authority: string, scheme: string): Fields => {
-  const shown: Record<string, string> = {}
+  const shown: Record<string, string> = Object.create(null)
   for (const name of Object.keys(headers)) {
     if (typeof headers[name] !== "string") continue
     if (!unkeyed.has(name) || rules.vary.includes(name)) shown[name] = headers[name]

@@ -66,6 +66,9 @@ const usualStatuses = new Set([200, 203, 204, 300, 301, 302, 307, 308, 404, 410]
 /** Those of them that last where they do not say how long. */
 const lastingStatuses = new Set([200, 203, 204, 300, 301, 308])
 
+/** §3: not final, not complete, or about another response. */
+const isNeverStored = (status: number): boolean => status < 200 || status === 206 || status === 304
+
 const no = (reason: Reason): NotStorable => ({ _tag: "NotStorable", reason })
 
 /** §3.5, and by the same reasoning for cookies. */
@@ -74,7 +77,8 @@ export const isShared = (cacheControl: CacheControl): boolean =>
 
 export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStorable => {
   const { headers, receivedAt, status } = exchange
-  if (!(rules.statuses ?? usualStatuses).has(status) || headers["content-range"] !== undefined) return no("status")
+  if (!(rules.statuses ?? usualStatuses).has(status) || isNeverStored(status)) return no("status")
+  if (headers["content-range"] !== undefined) return no("status")
   const cacheControl = parseCacheControl(headers["cache-control"])
   if (cacheControl.noStore) return no("no-store")
   if (cacheControl.private === true) return no("private")

@@ -5,12 +5,12 @@ import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Options } from "../HttpCache.js"
-import { identifierOf } from "./http/cacheStatus.js"
-import { isToken } from "./http/fields.js"
-import { declaredNames, declaredVary, isVarying, type RequestRules } from "./http/request.js"
-import type { LoadRules } from "./httpLoad.js"
-import { InvalidOption, requireMillis, requireNumber } from "./options.js"
+import type { Options } from "../../HttpCache.js"
+import { identifierOf } from "../http/cacheStatus.js"
+import { isToken } from "../http/fields.js"
+import { declaredNames, declaredVary, isVarying, type RequestRules } from "../http/request.js"
+import type { LoadRules } from "./load.js"
+import { InvalidOption, requireMillis, requireNumber } from "../options.js"
 
 type Question = ((request: HttpServerRequest.HttpServerRequest) => Effect.Effect<boolean>) | undefined
 

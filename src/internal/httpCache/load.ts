@@ -19,13 +19,13 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import { weakEtag } from "./http/conditional.js"
-import { formatDate } from "./http/date.js"
-import { storedFields } from "./http/fields.js"
-import { type Exchange, judge, type Reason, type Storable, type StoreRules } from "./http/storable.js"
-import type { Answer } from "./http/stored.js"
-import { mergeVary } from "./http/vary.js"
-import { type Bounds, capture, type Captured } from "./httpCapture.js"
+import { weakEtag } from "../http/conditional.js"
+import { formatDate } from "../http/date.js"
+import { storedFields } from "../http/fields.js"
+import { type Exchange, judge, type Reason, type Storable, type StoreRules } from "../http/storable.js"
+import type { Answer } from "../http/stored.js"
+import { mergeVary } from "../http/vary.js"
+import { type Bounds, capture, type Captured } from "./capture.js"
 
 // -----------------------------------------------------------------------------
 // the one that a response is for
@@ -72,7 +72,7 @@ export class Owner {
   }
 }
 
-const letGo = ({ exit, scope }: Delivery): Effect.Effect<void> =>
+export const letGo = ({ exit, scope }: Delivery): Effect.Effect<void> =>
   Effect.zipRight(
     Effect.sync(() => exit._tag === "Success" && discard(exit.value)),
     scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
@@ -177,10 +177,9 @@ const run = (
       delivery: deliveryOf(response, isOpen)
     })
 
-    const headers = { ...response.headers }
     const verdict = judge({
       status: response.status,
-      headers,
+      headers: response.headers,
       hasCookies: !Cookies.isEmpty(response.cookies),
       isAuthorized,
       isPersonal,
@@ -201,16 +200,19 @@ const run = (
     const own = complete(response, body.bytes)
     if (!(yield* rules.storeIf(own, request))) return notStored("refused", own, false)
     const answer = answerOf(own, body.bytes, verdict, yield* Clock.currentTimeMillis, rules, rules.tags(own, request))
-    const etag = answer.headers["etag"]
     return {
       _tag: "Answered",
       answer,
       vary: verdict.vary,
-      delivery: deliveryOf(
-        etag === undefined || headers["etag"] !== undefined ? own : Response.setHeader(own, "etag", etag),
-        false
-      )
+      delivery: deliveryOf(withValidators(own, answer), false)
     }
+  })
+
+/** The response with the date and the validator that the next ones will have. */
+const withValidators = (response: Response.HttpServerResponse, { headers }: Answer): Response.HttpServerResponse =>
+  Response.setHeaders(response, {
+    date: response.headers["date"] ?? headers["date"],
+    etag: response.headers["etag"] ?? headers["etag"]
   })
 
 const answerOf = (

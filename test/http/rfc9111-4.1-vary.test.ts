@@ -1,0 +1,34 @@
+/** RFC 9111 §4.1: selecting by Vary. */
+import { assert, describe, it } from "@effect/vitest"
+import { mergeVary, normalise, selectingValues, varyNames } from "../../src/internal/http/vary.js"
+
+describe("RFC 9111 §4.1: calculating cache keys with Vary", () => {
+  it("names are case-insensitive, each counts once, in any order", () => {
+    assert.deepStrictEqual(varyNames({ vary: "Accept-Language, accept, ACCEPT" }, new Set()), ["accept", "accept-language"])
+  })
+
+  it("absent is not empty", () => {
+    assert.deepStrictEqual(selectingValues({ b: "" }, ["a", "b"]), [["a", undefined], ["b", ""]])
+  })
+
+  it("names of Object's members are names like others", () => {
+    assert.deepStrictEqual(selectingValues(Object.create(null), ["constructor"]), [["constructor", undefined]])
+  })
+
+  it("whitespace and line joins do not matter", () => {
+    assert.strictEqual(normalise("x", "a ,b ; q=1"), normalise("x", "a, b;q=1"))
+  })
+
+  it("order does not matter where it has no meaning, weights do", () => {
+    assert.strictEqual(normalise("accept-language", "de, EN;q=0.5"), normalise("accept-language", "en;q=0.5,de"))
+    assert.notStrictEqual(normalise("accept-language", "de, en;q=0.5"), normalise("accept-language", "de, en;q=0.6"))
+    assert.notStrictEqual(normalise("x", "a, b"), normalise("x", "b, a"))
+  })
+
+  it("names are added to a Vary, not put in its place", () => {
+    assert.strictEqual(mergeVary("Accept-Encoding", ["Origin", "accept-encoding"]), "Accept-Encoding, Origin")
+    assert.strictEqual(mergeVary(undefined, ["Origin"]), "Origin")
+    assert.strictEqual(mergeVary("*", ["Origin"]), "*")
+    assert.isUndefined(mergeVary(undefined, []))
+  })
+})

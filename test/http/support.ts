@@ -1,0 +1,85 @@
+/** A real server, and clients that show what went over the wire. */
+import * as Http from "node:http"
+import * as Net from "node:net"
+import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import type { CacheBackend } from "effect-caching/Backend"
+import * as Memory from "effect-caching/backends/Memory"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+
+export interface Reply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: string
+}
+
+export interface Asking {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+export interface Client {
+  readonly port: number
+  /** Asks on a connection of its own; fails if the answer breaks off. */
+  readonly ask: (path: string, asking?: Asking) => Effect.Effect<Reply, Error>
+  /** Asks, and gives up where it is interrupted. */
+  readonly get: (path: string, headers?: Readonly<Record<string, string>>) => Effect.Effect<Reply, Error>
+}
+
+const clientOf = (port: number): Client => {
+  const ask = (path: string, { body, headers = {}, method = "GET" }: Asking = {}) =>
+    Effect.async<Reply, Error>((resume) => {
+      const request = Http.request({ port, method, path, headers, agent: false }, (response) => {
+        const chunks: Array<Buffer> = []
+        response.on("data", (chunk: Buffer) => chunks.push(chunk))
+        response.on("error", (error) => resume(Effect.fail(error)))
+        response.on("end", () =>
+          resume(
+            response.complete
+              ? Effect.succeed({
+                status: response.statusCode!,
+                headers: Object.fromEntries(
+                  Object.entries(response.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join("|") : value])
+                ),
+                body: Buffer.concat(chunks).toString()
+              })
+              : Effect.fail(new Error("broken off"))
+          ))
+      })
+      request.on("error", (error) => resume(Effect.fail(error)))
+      request.end(body)
+      return Effect.sync(() => request.destroy())
+    })
+  return { port, ask, get: (path, headers = {}) => ask(path, { headers }) }
+}
+
+/** Serves the app on a port of its own until the scope closes. */
+export const serve = <E, R>(
+  app: HttpApp.Default<E, R>
+): Effect.Effect<Client, never, Scope.Scope | CacheBackend> =>
+  Effect.gen(function*() {
+    const server = yield* Layer.build(NodeHttpServer.layer(() => Http.createServer(), { port: 0 }))
+    return yield* Effect.gen(function*() {
+      yield* HttpServer.serveEffect(app as HttpApp.Default<never, never>)
+      const { address } = yield* HttpServer.HttpServer
+      return clientOf(address._tag === "TcpAddress" ? address.port : 0)
+    }).pipe(Effect.provide(server))
+  }).pipe(Effect.orDie) as any
+
+/** What comes over a connection when these bytes are sent on it, until the server closes it. */
+export const raw = (port: number, text: string): Effect.Effect<string> =>
+  Effect.async((resume) => {
+    const socket = Net.connect(port, () => socket.end(text))
+    let got = ""
+    socket.on("data", (chunk) => got += chunk.toString("latin1"))
+    socket.on("close", () => resume(Effect.succeed(got)))
+    socket.on("error", () => resume(Effect.succeed(got)))
+  })
+
+export const storages = ["values", "bytes"] as const
+
+export const memory = (storage: "values" | "bytes" = "values"): Layer.Layer<CacheBackend> => Memory.layer({ storage })
