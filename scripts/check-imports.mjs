@@ -23,8 +23,10 @@ const rules = [
     mayType: [/^Backend$/, /^HttpCache$/],
     packages: [/^node:/]
   },
-  // The Redis backend's own rooms.
+  // The backends' own rooms, each with its one client.
   { files: /^internal\/redis\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^ioredis$/] },
+  { files: /^internal\/memcached\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^memjs$/] },
+  { files: /^internal\/(fileSystem|uwsgi)\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/] },
   { files: /^internal\//, may: [/^internal\/(?!cache\/|httpCache\/)/], mayType: [/^Backend$/], packages: [/^node:/] },
   { files: /^Codec$/, may: [/^internal\//], packages: [/^node:/] },
   { files: /^Backend$/, may: [/^internal\//] },

@@ -156,7 +156,7 @@ if (timing.answer) {
   const times = load === undefined || duration === 0 ? "" : Math.round(load / duration).toLocaleString("en")
   $("what").innerHTML = {
     hit: "Answered from the cache. Computing it took <b>" + ms(load) + " ms</b>: this was <b>" + times + " times faster</b>.",
-    stale: "Answered from the cache with what was known before, while it is computed anew. Computing it took <b>" + ms(load) + " ms</b>. Load the page again.",
+    stale: "Answered from the cache with what was known before, <b>while the page is made anew</b> in the background, from answers that are cached themselves.",
     miss: "Not in the cache, so it was computed, from files or from answers about them that are cached. <b>Load the page again</b> to see it answered from the cache."
   }[description] ?? "Answered without the cache."
 }
@@ -246,8 +246,8 @@ const before = (title: string, path: string): Html =>
 <span class="badge" id="badge">…</span>
 <span class="ms" id="ms">–<small>ms</small></span>
 <p class="what" id="what">How long the server took for this page is in the Server-Timing header of its answer.</p>
-<div class="actions">${action("refresh", "Force refresh")}${action("everything", "Mark all stale", { mode: "soft" })}${
-    action("everything", "Invalidate everything", { mode: "hard" }, "strong")
+<div class="actions">${action("stale", "Mark page stale")}${action("refresh", "Force refresh")}${
+    action("everything", "Invalidate everything", {}, "strong")
   }</div>
 </section>
 <main>`

@@ -43,13 +43,11 @@ const view = <E, R>(path: HttpRouter.PathInput, handler: HttpApp.Default<E, R>) 
   const cached = HttpCache.middleware({
     timeToLive: "10 minutes",
     grace: "1 hour",
-    tags: [Pages.tagOf(path)],
+    tags: [Pages.pageTag(path)],
     cookies: "ignore"
   })
   return HttpRouter.makeRoute("GET", path, handler.pipe(computed, cached, oneSite, answered))
 }
-
-const Mode = Schema.optionalWith(Schema.Literal("hard", "soft"), { default: () => "hard" })
 
 /** Where the form was: a path of this site. */
 const Back = Schema.String.pipe(Schema.filter((path) => /^\/(?![/\\])/.test(path)))
@@ -64,18 +62,24 @@ const action = <A extends { readonly back: string }, I extends Readonly<Record<s
   )
 
 const invalidatePackage = action(
-  Schema.Struct({ back: Back, mode: Mode, tag: Schema.String }),
-  ({ mode, tag }) => Cache.invalidateTags([tag], { mode })
+  Schema.Struct({ back: Back, tag: Schema.String }),
+  ({ tag }) => Cache.invalidateTags([tag])
 )
 
-const invalidateEverything = action(
-  Schema.Struct({ back: Back, mode: Mode }),
-  ({ mode }) => Cache.invalidateTags([Packages.diskTag], { mode })
-)
+const invalidateEverything = action(Schema.Struct({ back: Back }), () => Cache.invalidateTags([Packages.diskTag]))
+
+/** The next who ask get what there is, while the page is made anew. */
+const markStale = action(Schema.Struct({ back: Back }), ({ back }) => {
+  const { pathname } = new URL(back, "http://localhost")
+  return Cache.invalidateTags([Pages.pageTag(pathname)], { mode: "soft" })
+})
 
 const refresh = action(Schema.Struct({ back: Back }), ({ back }) => {
   const { pathname, searchParams } = new URL(back, "http://localhost")
-  return Effect.zipRight(Pages.refresh(pathname, searchParams), Cache.invalidateTags([Pages.tagOf(pathname)]))
+  return Effect.zipRight(
+    Pages.refresh(pathname, searchParams),
+    Cache.invalidateTags([Pages.pageTag(pathname), Pages.partsTag(pathname)])
+  )
 })
 
 const problemPage = (status: number, text: string) => HttpServerResponse.text(`${text}\n`, { status })
@@ -91,6 +95,7 @@ const site = (store: string) =>
     HttpRouter.get("/live", live(store)),
     HttpRouter.post("/actions/invalidate", invalidatePackage),
     HttpRouter.post("/actions/everything", invalidateEverything),
+    HttpRouter.post("/actions/stale", markStale),
     HttpRouter.post("/actions/refresh", refresh),
     Effect.catchTags({
       RouteNotFound: () => Pages.missing,

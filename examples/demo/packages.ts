@@ -23,7 +23,8 @@ export const diskTag = "disk"
 
 export const tagOf = (name: string): string => `package:${name}`
 
-const policy = { timeToLive: "10 minutes", grace: "1 hour" } as const
+/** No grace: a page may be served stale, and what it is made of then must not be. */
+const policy = { timeToLive: "10 minutes" } as const
 
 /** What an answer from the files may need and fail with. */
 export type Answer<A> = Effect.Effect<A, PlatformError, CacheBackend | FileSystem.FileSystem>

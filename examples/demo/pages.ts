@@ -7,8 +7,9 @@ import { count, counted, type Html, html, link, share, size, treemap } from "./h
 import { action, layout } from "./layout.js"
 import * as Packages from "./packages.js"
 
-/** What everything of the page at a path depends on, besides the files. */
-export const tagOf = (path: string): string => `page:${path}`
+/** What the page at a path depends on besides the files, and what the fragments in it do. */
+export const pageTag = (path: string): string => `page:${path}`
+export const partsTag = (path: string): string => `parts:${path}`
 
 const query = Effect.map(
   HttpServerRequest.HttpServerRequest,
@@ -23,7 +24,7 @@ const page = <E, R>(title: string, path: string, content: Effect.Effect<Html, E,
 /** A part of the page at a path, cached by itself: as long as the answers in it hold. */
 const fragment = <E, R>(path: string, name: string, content: Effect.Effect<Html, E, R>, vary?: unknown) =>
   Effect.map(content, (_) => _.text).pipe(
-    Fragment.cached({ name, vary, timeToLive: "10 minutes", grace: "1 hour", tags: [tagOf(path)] }),
+    Fragment.cached({ name, vary, timeToLive: "10 minutes", tags: [partsTag(path)] }),
     Effect.map((text) => html([text] as unknown as TemplateStringsArray))
   )
 
@@ -260,9 +261,7 @@ export const packagePage = Effect.gen(function*() {
       const different = new Set(digests.map((_) => _.digest)).size
       const tag = Packages.tagOf(found.name)
       return html`<div class="title"><div><h1>${found.name} <span class="mute" style="font-weight:400">${found.version}</span></h1><p>${found.description}</p></div>
-<div class="actions">${action("invalidate", "Mark stale", { tag, mode: "soft" })}${
-        action("invalidate", `Invalidate ${tag}`, { tag, mode: "hard" }, "strong")
-      }</div></div>
+${action("invalidate", `Invalidate ${tag}`, { tag }, "strong")}</div>
 <dl class="tiles">${[
         tile("Files", count(files.length)),
         tile("On disk", size(found.bytes)),

@@ -185,8 +185,10 @@ const writeAll = (values: Iterable<unknown>, path: Path, within: Array<object>):
   Array.from(values, (value, index) => write(value, path && `${path}[${index}]`, within))
 
 const writeFields = (value: object, path: Path, within: Array<object>): string => {
+  const fields = Object.keys(value)
+  if (!isSorted(fields)) fields.sort()
   let text = "{"
-  for (const field of sorted(Object.keys(value))) {
+  for (const field of fields) {
     text += name(field, path) + write((value as Record<string, unknown>)[field], path && `${path}.${field}`, within)
   }
   return text + "}"
@@ -204,16 +206,10 @@ const name = (field: string, path: Path): string => {
   return text
 }
 
-/** Sorts in place, like `sort`; by insertion where there are few, as most are in order already. */
-const sorted = (texts: Array<string>): Array<string> => {
-  if (texts.length > 32) return texts.sort()
-  for (let i = 1; i < texts.length; i++) {
-    const text = texts[i]!
-    let at = i
-    for (; at > 0 && texts[at - 1]! > text; at--) texts[at] = texts[at - 1]!
-    texts[at] = text
-  }
-  return texts
+/** Most are: sorting what is sorted costs more than looking. */
+const isSorted = (texts: ReadonlyArray<string>): boolean => {
+  for (let i = 1; i < texts.length; i++) if (texts[i - 1]! > texts[i]!) return false
+  return true
 }
 
 const writeBytes = (type: string, buffer: ArrayBufferLike, at: number, length: number): string =>

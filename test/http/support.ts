@@ -83,3 +83,33 @@ export const raw = (port: number, text: string): Effect.Effect<string> =>
 export const storages = ["values", "bytes"] as const
 
 export const memory = (storage: "values" | "bytes" = "values"): Layer.Layer<CacheBackend> => Memory.layer({ storage })
+
+/** Counts requests on their way to the app. */
+export interface Arrivals {
+  readonly count: () => number
+  /** Waits until so many have come. */
+  readonly reach: (count: number) => Effect.Effect<void>
+  readonly through: <E, R>(app: HttpApp.Default<E, R>) => HttpApp.Default<E, R>
+}
+
+export const arrivals = (): Arrivals => {
+  let count = 0
+  let waiting: ReadonlyArray<readonly [count: number, resume: () => void]> = []
+  return {
+    count: () => count,
+    reach: (wanted) =>
+      Effect.async<void>((resume) => {
+        if (count >= wanted) resume(Effect.void)
+        else waiting = [...waiting, [wanted, () => resume(Effect.void)]]
+      }),
+    through: (app) =>
+      Effect.suspend(() => {
+        count++
+        const ready = waiting.filter(([wanted]) => count >= wanted)
+        waiting = waiting.filter(([wanted]) => count < wanted)
+        // The request that arrives goes on before those who waited for it.
+        for (const [, resume] of ready) setImmediate(resume)
+        return app
+      })
+  }
+}

@@ -5,7 +5,7 @@
  * 2. `unless`, `forcedUpdate`: the load runs past the cache, or anew
  * 3. a fresh entry: returned
  * 4. a stale entry: returned, while one load runs in the background
- * 5. a miss: the flight of the key is joined, or started
+ * 5. a miss: the flight of the key is joined, or started; joined at once where it is known to be one
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -78,8 +78,18 @@ export const getOrSet = (
         return exit
       }
     }
-    return answer({ policy, backend, key, userKey, load }, isForced, currentLoad(context), fiber)
+    const call: Call = { policy, backend, key, userKey, load }
+    const current = currentLoad(context)
+    if (policy.isPlain && !isForced && isMissUnderWay(backend, key)) {
+      Observe.unsafeCount(policy.counters, "miss", fiber)
+      return land(call, current, (flight) => fly(call, flight, nothing, false), false)
+    }
+    return answer(call, isForced, current, fiber)
   })
+
+/** Whether nothing is there, and a load that others wait for is under way: who leads it has looked already. */
+const isMissUnderWay = ({ flights, unsafe }: Backend, key: string): boolean =>
+  unsafe !== undefined && flights.find(key)?.isBackground === false && unsafe.get(key) === undefined
 
 /** Arguments that no key can be made of are loaded for, not cached. */
 const unkeyed = (policy: Policy, backend: Backend, error: Key.UnsupportedKey, load: Effect.Effect<any, any, any>) =>
