@@ -86,9 +86,9 @@ input { min-width: 0 }
 .tabs a { padding: 5px 11px; border-radius: 7px; border: 1px solid var(--line); color: var(--mute); background: var(--card); font-weight: 500 }
 .tabs a[aria-current] { background: var(--text); color: var(--page); border-color: transparent }
 
-.tiles { margin: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(136px, 1fr)); gap: 1px; background: var(--line); border: 1px solid var(--line); border-radius: 11px; overflow: hidden }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(136px, 1fr)); gap: 1px; background: var(--line); border: 1px solid var(--line); border-radius: 11px; overflow: hidden }
 .tiles > div { background: var(--card); padding: 14px 18px }
-.tiles dt, .tiles span { color: var(--mute); font-size: 13px; display: block }
+.tiles span { color: var(--mute); font-size: 13px; display: block }
 .tiles b { font-size: 22px; letter-spacing: -.02em; font-weight: 620; font-variant-numeric: tabular-nums; line-height: 1.3 }
 
 .scroll { overflow-x: auto; margin: 0 -20px; padding: 0 20px }

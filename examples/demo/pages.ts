@@ -53,13 +53,13 @@ const colours = (names: ReadonlyArray<string>): (name: string) => string => {
 const tiles = Effect.gen(function*() {
   const all = yield* Packages.survey()
   const several = yield* Packages.versions()
-  return html`<dl class="tiles">${[
+  return html`<div class="tiles">${[
     tile("Packages", count(all.length)),
     tile("Files", count(sum(all, (_) => _.files))),
     tile("On disk", size(sum(all, (_) => _.bytes))),
     tile("Licences", count(new Set(all.map((_) => _.licence)).size)),
     tile("In several versions", count(several.length))
-  ]}</dl>`
+  ]}</div>`
 })
 
 /** The scope of a name, of which there is a colour for each; packages without one share the last colour. */
@@ -262,13 +262,13 @@ export const packagePage = Effect.gen(function*() {
       const tag = Packages.tagOf(found.name)
       return html`<div class="title"><div><h1>${found.name} <span class="mute" style="font-weight:400">${found.version}</span></h1><p>${found.description}</p></div>
 ${action("invalidate", `Invalidate ${tag}`, { tag }, "strong")}</div>
-<dl class="tiles">${[
+<div class="tiles">${[
         tile("Files", count(files.length)),
         tile("On disk", size(found.bytes)),
         tile("Lines of text", count(sum(lines, (_) => _.lines))),
         tile("Copies inside", count(files.length - different)),
         tile("Licence", found.licence)
-      ]}</dl>
+      ]}</div>
 <div class="two"><section class="card"><header><h2>Largest files</h2><span class="mute">of ${
         counted(files.length, "file")
       }</span></header><table><tbody>${
@@ -340,13 +340,13 @@ export const duplicates = page(
         }</a>`
       )
     }</div></div>
-<dl class="tiles">${[
+<div class="tiles">${[
       tile("Files hashed", count(hashed.files)),
       tile("Bytes hashed", size(hashed.bytes)),
       tile("Contents with copies", count(groups)),
       tile("Wasted by copies", `${size(wasted)}`),
       tile("Of all", share(wasted, hashed.bytes))
-    ]}</dl>
+    ]}</div>
 <section class="card"><header><h2>Copies that waste most</h2><span class="mute">${
       groups > worst.length ? `the first ${worst.length} of ${count(groups)}` : counted(groups, "content")
     }</span></header>
@@ -375,12 +375,12 @@ const endings = ["", ".js", ".d.ts", ".ts", ".map", ".json", ".md", ".node"]
 
 const written = Effect.map(Packages.code(), ({ kinds, packages }) => {
   const lines = sum(kinds, (_) => _.lines)
-  return html`<dl class="tiles">${[
+  return html`<div class="tiles">${[
     tile("Lines", count(lines)),
     tile("Blank", share(sum(kinds, (_) => _.blank), lines)),
     tile("Files of text", count(sum(kinds, (_) => _.files))),
     tile("Most of it", kinds[0]?.kind ?? "nothing")
-  ]}</dl>
+  ]}</div>
 <div class="two"><section class="card"><header><h2>Written in</h2></header><table><thead><tr><th>Kind</th><th class="num">Files</th><th class="num">Lines</th></tr></thead><tbody>${
     kinds.map((_) =>
       html`<tr><td>${_.kind}${meter(_.lines, kinds[0]!.lines)}</td><td class="num">${

@@ -2,6 +2,7 @@
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type * as HttpApp from "@effect/platform/HttpApp"
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type { CacheBackend } from "effect-caching/Backend"
@@ -60,11 +61,11 @@ const clientOf = (port: number): Client => {
 /** Serves the app on a port of its own until the scope closes. */
 export const serve = <E, R>(
   app: HttpApp.Default<E, R>
-): Effect.Effect<Client, never, Scope.Scope | CacheBackend> =>
+): Effect.Effect<Client, never, Scope.Scope | Exclude<R, Scope.Scope | HttpServerRequest>> =>
   Effect.gen(function*() {
     const server = yield* Layer.build(NodeHttpServer.layer(() => Http.createServer(), { port: 0 }))
     return yield* Effect.gen(function*() {
-      yield* HttpServer.serveEffect(app as HttpApp.Default<never, never>)
+      yield* HttpServer.serveEffect(app as HttpApp.Default)
       const { address } = yield* HttpServer.HttpServer
       return clientOf(address._tag === "TcpAddress" ? address.port : 0)
     }).pipe(Effect.provide(server))
