@@ -16,13 +16,13 @@ const share = values.quick ? 0.1 : 1
 /** In the process of a group: its tables. */
 const runGroup = async (name) => {
   const { default: make } = await import(`./groups/${name}.mjs`)
-  const made = await make()
-  const groups = Array.isArray(made) ? made : [made]
+  const { end, groups } = await make()
   const tables = []
   for (const group of groups) {
     const { base, clock, noteTitle, text, title, unit } = group
     tables.push({ base, clock, noteTitle, text, title, unit, rows: await measure(group, share) })
   }
+  await end?.()
   process.send(tables, () => process.exit())
 }
 

@@ -31,7 +31,7 @@ export interface Identity {
  * @category models
  */
 export interface Options extends Identity, Omit<Cache.Policy<unknown, string>, "timeToLive"> {
-  /** How long the text is fresh. `"infinity"`: until it is invalidated. */
+  /** How long the text is fresh. `Duration.infinity`: until it is invalidated. */
   readonly timeToLive: Duration.DurationInput
 }
 

@@ -30,8 +30,9 @@ import * as Option from "effect/Option"
 import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Cache from "./Cache.js"
 import { keysOfUrl } from "./internal/http/request.js"
-import { handle, makeCache, makeSite } from "./internal/httpCache/answer.js"
+import { handle } from "./internal/httpCache/answer.js"
 import { compile } from "./internal/httpCache/policy.js"
+import { makeCache, makeSite } from "./internal/httpCache/site.js"
 import { InvalidOption } from "./internal/options.js"
 
 // -----------------------------------------------------------------------------
@@ -191,7 +192,11 @@ export const middleware = (
  * @since 1.0.0
  * @category constructors
  */
-export const layerRouter = (options: Options = {}) => HttpLayerRouter.middleware(provided(options)).layer
+export const layerRouter = (options: Options = {}): Layer.Layer<never, never, CacheBackend> =>
+  HttpLayerRouter.middleware(
+    // Not as it is: of a generic function the router infers that it needs what it does not know.
+    Effect.map(provided(options), (cached) => (app: HttpApp.Default<HttpLayerRouter.unhandled>) => cached(app))
+  ).layer
 
 /**
  * `middleware` for a whole `HttpApi`. It is outside the security of the endpoints: keep

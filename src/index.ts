@@ -32,6 +32,11 @@ export * as Fragment from "./Fragment.js"
 /**
  * @since 1.0.0
  */
+export * as HttpCache from "./HttpCache.js"
+
+/**
+ * @since 1.0.0
+ */
 export * as Memoize from "./Memoize.js"
 
 /**

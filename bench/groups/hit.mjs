@@ -44,7 +44,7 @@ export default async () => {
   })
   const bentoOptions = (key) => ({ key, ttl: "1h", factory: async () => value })
 
-  return {
+  const group = {
     title: "A hit in memory",
     text: "One call that is answered from memory, made in a running fiber.",
     unit: "cost",
@@ -67,4 +67,5 @@ export default async () => {
       ]
     ].map(([name, step]) => ({ name, run: inFiber(step) }))
   }
+  return { groups: [group] }
 }

@@ -114,7 +114,7 @@ const reach = Effect.map(Packages.survey(), (all) => {
   const roots = all.filter((_) => _.usedBy.length === 0).length
   return html`<p class="mute" style="margin:-8px 0 12px">${
     counted(roots, "package is", "packages are")
-  } needed by no other: the project asked for them, or they are optional parts.</p>
+  } needed by no other: the project asked for them, or a package for a peer.</p>
 <table><thead><tr><th>Package</th><th class="num">Brings in</th><th class="num">Together</th></tr></thead><tbody>${
     top.map((_) =>
       html`<tr><td><a href="${packageLink(_.at)}">${_.name}</a>${meter(_.reach.bytes, top[0]!.reach.bytes)}</td>

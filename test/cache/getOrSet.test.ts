@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { CacheBackend } from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
 import * as Null from "effect-caching/backends/Null"
 import * as Cache from "effect-caching/Cache"
@@ -263,7 +264,7 @@ describe("Cache.getOrSet", () => {
     test("a softly invalidated value is served stale within its grace, and is a miss without one", () =>
       Effect.gen(function*() {
         const source = counter()
-        for (const [name, grace, expected] of [["graced", "1 hour", 1], ["plain", undefined, 1]] as const) {
+        for (const [name, grace, expected] of [["graced", "1 hour", 1], ["plain", undefined, 2]] as const) {
           const cache = Cache.make({ name, schema: Schema.Number, timeToLive: "1 hour", grace, tags: ["t"] })
           source.loads = 0
           const find = Cache.getOrSet(cache, "k", source.load)
@@ -273,6 +274,44 @@ describe("Cache.getOrSet", () => {
           yield* settle
           assert.strictEqual(yield* find, 2)
         }
+      }))
+
+    test("a load waits for the fresh value where it reads a stale one: stale never becomes fresh by nesting", () =>
+      Effect.gen(function*() {
+        const policy = { schema: Schema.String, timeToLive: "1 minute", grace: "1 hour" } as const
+        const users = Cache.make({ ...policy, name: "user", tags: ["user"] })
+        const fragments = Cache.make({ ...policy, name: "fragment" })
+        const pages = Cache.make({ ...policy, name: "page" })
+        const source = { name: "Ada" }
+        const user = Cache.getOrSet(users, 1, Effect.sync(() => source.name))
+        const fragment = Cache.getOrSet(fragments, 1, Effect.map(user, (name) => `<b>${name}</b>`))
+        const page = Cache.getOrSet(pages, 1, Effect.map(fragment, (html) => `<p>${html}</p>`))
+        yield* page
+        for (const [name, makeStale] of [
+          ["Grace", Cache.invalidateTags(["user"], { mode: "soft" })],
+          ["Edsger", TestClock.adjust("2 minutes")]
+        ] as const) {
+          const before = yield* page
+          source.name = name
+          yield* makeStale
+          assert.strictEqual(yield* page, before)
+          yield* settle
+          assert.strictEqual(yield* page, `<p><b>${name}</b></p>`)
+          assert.strictEqual((yield* Cache.lookup(pages, 1))._tag, "Hit")
+        }
+      }))
+
+    test("who joins a refresh that another process has in hand gets the stale value, not nothing", () =>
+      Effect.gen(function*() {
+        const cache = Cache.make({ ...base, timeToLive: "1 minute", grace: "1 hour", softTimeout: "1 second" })
+        const backend = yield* CacheBackend
+        yield* Cache.set(cache, "k", 1)
+        yield* TestClock.adjust("2 minutes")
+        yield* backend.lease(Cache.cacheKey(cache, "k"), Duration.minutes(5))
+        const call = yield* Effect.fork(Cache.getOrSet(cache, "k", Effect.succeed(2)))
+        yield* settle
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(call), 1)
       }))
 
     test("caches of other names and prefixes of names are apart", () =>

@@ -1,11 +1,11 @@
 /** What a cached app answers, over a real server. */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import type { CacheBackend } from "effect-caching/Backend"
 import * as Cache from "effect-caching/Cache"
@@ -26,11 +26,14 @@ const fresh = { "cache-control": "max-age=60" }
 /** Answers with how often it ran, and what the request was. */
 const counting = (headers: Record<string, string> = fresh) => {
   const source = { runs: 0, headers, status: 200 }
-  const app = Effect.map(HttpServerRequest.HttpServerRequest, (request) =>
-    HttpServerResponse.text(`${++source.runs} ${request.originalUrl.replace(/^https?:\/\/[^/]*/, "")}`, {
-      headers: source.headers,
-      status: source.status
-    }))
+  const app = Effect.map(
+    HttpServerRequest.HttpServerRequest,
+    (request) =>
+      HttpServerResponse.text(`${++source.runs} ${request.originalUrl.replace(/^https?:\/\/[^/]*/, "")}`, {
+        headers: source.headers,
+        status: source.status
+      })
+  )
   return { source, app }
 }
 
@@ -85,7 +88,9 @@ for (const storage of storages) {
         const response = yield* Effect.promise(() => handler(new Request(`http://localhost:${client.port}/a?x=1`)))
         assert.strictEqual(yield* Effect.promise(() => response.text()), "1 /a?x=1")
         assert.strictEqual(response.headers.get("cache-status"), "http; hit; ttl=60")
-        const head = yield* Effect.promise(() => handler(new Request(`http://localhost:${client.port}/a?x=1`, { method: "HEAD" })))
+        const head = yield* Effect.promise(() =>
+          handler(new Request(`http://localhost:${client.port}/a?x=1`, { method: "HEAD" }))
+        )
         assert.strictEqual(head.headers.get("content-length"), "8")
         assert.strictEqual(source.runs, 1)
       }).pipe(provide))
@@ -114,7 +119,10 @@ for (const storage of storages) {
         assert.strictEqual(hit.body, "")
         for (const name of ["content-type", "content-length"]) assert.isUndefined(hit.headers[name])
         assert.strictEqual(hit.headers["etag"], headers["etag"])
-        assert.strictEqual((yield* client.get("/a", { "if-none-match": "\"other\"", "if-modified-since": headers["date"]! })).status, 200)
+        assert.strictEqual(
+          (yield* client.get("/a", { "if-none-match": "\"other\"", "if-modified-since": headers["date"]! })).status,
+          200
+        )
         assert.strictEqual((yield* client.get("/a", { "if-modified-since": headers["last-modified"]! })).status, 304)
         assert.strictEqual((yield* client.get("/b", { "if-modified-since": headers["last-modified"]! })).status, 304)
         assert.strictEqual((yield* client.get("/b")).status, 200)
@@ -151,13 +159,17 @@ for (const storage of storages) {
         yield* client.get("/a?a=1&a=2")
         yield* client.get("/a?a=2&a=1")
         assert.strictEqual(source.runs, 3)
-        const params = Effect.map(HttpServerRequest.ParsedSearchParams, (params) => HttpServerResponse.unsafeJson(params, { headers: fresh }))
+        const params = Effect.map(HttpServerRequest.ParsedSearchParams, (params) =>
+          HttpServerResponse.unsafeJson(params, { headers: fresh }))
         const excluding = HttpCache.middleware({ name: "excluding", query: { exclude: ["utm"] } })
         const inside = yield* serve(HttpRouter.empty.pipe(HttpRouter.get("/p", excluding(params))))
         const outside = yield* serve(excluding(HttpRouter.empty.pipe(HttpRouter.get("/p", params))))
         for (const server of [inside, outside]) {
           assert.strictEqual((yield* server.get("/p?utm=x&a=1")).body, "{\"a\":\"1\"}")
-          assert.strictEqual((yield* server.get("/p?a=1&utm=y")).headers["cache-status"], "http; hit; ttl=60".replace("http", "excluding"))
+          assert.strictEqual(
+            (yield* server.get("/p?a=1&utm=y")).headers["cache-status"],
+            "http; hit; ttl=60".replace("http", "excluding")
+          )
         }
       }).pipe(provide))
 
@@ -165,7 +177,10 @@ for (const storage of storages) {
       Effect.gen(function*() {
         const mounted = (name: string) =>
           HttpRouter.empty.pipe(
-            HttpRouter.get("/x", HttpCache.middleware()(Effect.succeed(HttpServerResponse.text(name, { headers: fresh }))))
+            HttpRouter.get(
+              "/x",
+              HttpCache.middleware()(Effect.succeed(HttpServerResponse.text(name, { headers: fresh })))
+            )
           )
         const client = yield* serve(
           HttpRouter.empty.pipe(HttpRouter.mount("/m1", mounted("one")), HttpRouter.mountApp("/m2", mounted("two")))
@@ -180,13 +195,29 @@ for (const storage of storages) {
       Effect.gen(function*() {
         const { app, source } = counting()
         const client = yield* serve(HttpCache.middleware()(app))
-        const targets = ["/x", "//evil/x", "/x#f?y=1", "/x?y=1", "/x;f?y=1", "/x?y=1;z=2", "/x?y=1&z=2", "/x?y=1&y=2", "/x?y=2&y=1", "/x?y=1#z"]
+        const targets = [
+          "/x",
+          "//evil/x",
+          "/x#f?y=1",
+          "/x?y=1",
+          "/x;f?y=1",
+          "/x?y=1;z=2",
+          "/x?y=1&z=2",
+          "/x?y=1&y=2",
+          "/x?y=2&y=1",
+          "/x?y=1#z"
+        ]
         const ask = (target: string) =>
-          Effect.map(raw(client.port, `GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`), (got) => got.split("\r\n\r\n")[1])
-        for (const target of targets) assert.include(yield* ask(target), target)
+          Effect.map(raw(client.port, `GET ${target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`), (got) =>
+            got.split("\r\n\r\n")[1])
+        for (const target of targets) {
+          assert.include(yield* ask(target), target)
+        }
         const before = source.runs
         assert.strictEqual(before, targets.length)
-        for (const target of targets) assert.include(yield* ask(target), target)
+        for (const target of targets) {
+          assert.include(yield* ask(target), target)
+        }
         assert.strictEqual(source.runs, before)
       }).pipe(provide))
 
@@ -203,13 +234,19 @@ for (const storage of storages) {
     it.scoped("a GET with content goes past the cache, and its content arrives", () =>
       Effect.gen(function*() {
         const app = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-          Effect.map(Effect.orElseSucceed(request.text, () => ""), (text) => HttpServerResponse.text(`got ${text}`, { headers: fresh })))
+          Effect.map(
+            Effect.orElseSucceed(request.text, () => ""),
+            (text) => HttpServerResponse.text(`got ${text}`, { headers: fresh })
+          ))
         const client = yield* serve(HttpCache.middleware()(app))
         const fat = yield* client.ask("/a", { body: "evil", headers: { "content-length": "4" } })
         assert.strictEqual(fat.body, "got evil")
         assert.strictEqual(fat.headers["cache-status"], "http; fwd=bypass")
         assert.strictEqual((yield* client.get("/a")).body, "got ")
-        assert.strictEqual((yield* client.ask("/a", { body: "evil", headers: { "content-length": "4" } })).body, "got evil")
+        assert.strictEqual(
+          (yield* client.ask("/a", { body: "evil", headers: { "content-length": "4" } })).body,
+          "got evil"
+        )
       }).pipe(provide))
 
     it.scoped("other methods go past the cache", () =>
@@ -227,9 +264,12 @@ for (const storage of storages) {
       Effect.gen(function*() {
         let runs = 0
         const app = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) =>
-          HttpServerResponse.text(`${++runs} ${headers["accept-language"]}`, { headers: { ...fresh, vary: "Accept-Language" } }))
+          HttpServerResponse.text(`${++runs} ${headers["accept-language"]}`, {
+            headers: { ...fresh, vary: "Accept-Language" }
+          }))
         const client = yield* serve(HttpCache.middleware()(app))
-        const ask = (language: string) => client.get("/a", { "accept-language": language })
+        const ask = (language: string) =>
+          client.get("/a", { "accept-language": language })
         const first = yield* ask("de")
         const second = yield* ask("en")
         assert.deepStrictEqual([first.body, second.body], ["1 de", "2 en"])
@@ -255,7 +295,9 @@ for (const storage of storages) {
             headers: { ...fresh, vary: headers["x-b"] === undefined ? "X-A" : "X-A, X-B" }
           }))
         const client = yield* serve(HttpCache.middleware()(app))
-        const ask = (headers: Record<string, string>) => Effect.map(client.get("/a", headers), ({ body }) => body.slice(2))
+        const ask = (headers: Record<string, string>) =>
+          Effect.map(client.get("/a", headers), ({ body }) =>
+            body.slice(2))
         for (let i = 0; i < 3; i++) {
           assert.strictEqual(yield* ask({ "x-a": "1" }), "1 undefined")
           assert.strictEqual(yield* ask({ "x-a": "2", "x-b": "1" }), "2 1")
@@ -263,7 +305,11 @@ for (const storage of storages) {
           assert.strictEqual(yield* ask({ "x-a": "2" }), "2 undefined")
         }
         const before = runs
-        for (const headers of [{ "x-a": "1" }, { "x-a": "2", "x-b": "1" }, { "x-a": "2", "x-b": "2" }, { "x-a": "2" }]) yield* ask(headers as Record<string, string>)
+        for (
+          const headers of [{ "x-a": "1" }, { "x-a": "2", "x-b": "1" }, { "x-a": "2", "x-b": "2" }, { "x-a": "2" }]
+        ) {
+          yield* ask(headers as Record<string, string>)
+        }
         assert.strictEqual(runs, before)
       }).pipe(provide))
 
@@ -359,7 +405,10 @@ for (const storage of storages) {
           })(app)
         )
         yield* client.get("/a")
-        assert.strictEqual((yield* client.get("/a", { "x-past": "1" })).headers["cache-status"], "\"my cache\"; fwd=bypass")
+        assert.strictEqual(
+          (yield* client.get("/a", { "x-past": "1" })).headers["cache-status"],
+          "\"my cache\"; fwd=bypass"
+        )
         assert.strictEqual((yield* client.get("/a")).body, "1 /a")
         assert.strictEqual((yield* client.get("/a", { "x-anew": "1" })).body, "3 /a")
         assert.strictEqual((yield* client.get("/a")).body, "3 /a")
@@ -384,12 +433,16 @@ for (const storage of storages) {
           HttpRouter.get("/fails", Effect.suspend(() => Effect.fail(++runs))),
           HttpRouter.catchAll((error) => {
             assert.notStrictEqual(error, undefined)
-            return typeof error === "number" ? HttpServerResponse.text(`caught ${error}`, { status: 418 }) : Effect.fail(error)
+            return typeof error === "number"
+              ? HttpServerResponse.text(`caught ${error}`, { status: 418 })
+              : Effect.fail(error)
           })
         )
         const inner = HttpRouter.empty.pipe(HttpRouter.get("/fails", Effect.suspend(() => Effect.fail(++runs))))
         const caught = HttpCache.middleware()(inner).pipe(
-          Effect.catchAll((error) => typeof error === "number" ? HttpServerResponse.text(`caught ${error}`) : Effect.fail(error))
+          Effect.catchAll((error) =>
+            typeof error === "number" ? HttpServerResponse.text(`caught ${error}`) : Effect.fail(error)
+          )
         )
         const client = yield* serve(HttpCache.middleware()(router))
         const outside = yield* serve(caught)
@@ -408,9 +461,12 @@ describe("HttpCache", () => {
     Effect.gen(function*() {
       const { app, source } = counting()
       const warnings: Array<unknown> = []
-      const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ logLevel, message }) => {
-        if (logLevel._tag === "Warning") warnings.push(message)
-      }))
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ logLevel, message }) => {
+          if (logLevel._tag === "Warning") warnings.push(message)
+        })
+      )
       const server = yield* Layer.build(NodeHttpServer.layer(() => Http.createServer(), { port: 0 }))
       const port = yield* Effect.gen(function*() {
         yield* HttpServer.serveEffect(app, HttpCache.middleware() as any)
@@ -441,7 +497,9 @@ describe("HttpCache", () => {
 
   it.scoped("§2.2: CORS inside the cache is stored with the answer", () =>
     Effect.gen(function*() {
-      const client = yield* serve(HttpCache.middleware()(HttpMiddleware.cors({ allowedOrigins: ["http://a.example"] })(counting().app)))
+      const client = yield* serve(
+        HttpCache.middleware()(HttpMiddleware.cors({ allowedOrigins: ["http://a.example"] })(counting().app))
+      )
       for (let i = 0; i < 2; i++) {
         assert.strictEqual(
           (yield* client.get("/a", { origin: "http://a.example" })).headers["access-control-allow-origin"],
@@ -449,7 +507,9 @@ describe("HttpCache", () => {
         )
       }
       // A failure keeps the handlers that were added before it.
-      const failing = HttpMiddleware.cors({ allowedOrigins: ["http://a.example"] })(Effect.fail("no") as HttpApp.Default<string>)
+      const failing = HttpMiddleware.cors({ allowedOrigins: ["http://a.example"] })(
+        Effect.fail("no") as HttpApp.Default<string>
+      )
       const other = yield* serve(HttpCache.middleware()(failing))
       const reply = yield* other.get("/a", { origin: "http://a.example" })
       assert.strictEqual(reply.status, 500)
@@ -508,7 +568,9 @@ describe("HttpCache", () => {
       const gate = yield* Deferred.make<void>()
       const { reach, through } = arrivals()
       const client = yield* serve(through(HttpCache.middleware()(Effect.zipRight(Deferred.await(gate), app))))
-      const asking = yield* Effect.fork(Effect.all(Array.from({ length: 50 }, () => client.get("/a")), { concurrency: "unbounded" }))
+      const asking = yield* Effect.fork(
+        Effect.all(Array.from({ length: 50 }, () => client.get("/a")), { concurrency: "unbounded" })
+      )
       yield* reach(50)
       yield* Deferred.succeed(gate, undefined)
       const replies = yield* Fiber.join(asking)
@@ -531,7 +593,9 @@ describe("HttpCache", () => {
       })
       const client = yield* serve(through(HttpCache.middleware()(app)))
       const values = Array.from({ length: 40 }, (_, i) => String(i % 4))
-      const asking = yield* Effect.fork(Effect.all(values.map((value) => client.get("/a", { "x-a": value })), { concurrency: "unbounded" }))
+      const asking = yield* Effect.fork(
+        Effect.all(values.map((value) => client.get("/a", { "x-a": value })), { concurrency: "unbounded" })
+      )
       yield* reach(40)
       yield* Deferred.succeed(gate, undefined)
       assert.deepStrictEqual((yield* Fiber.join(asking)).map(({ body }) => body), values)
@@ -553,4 +617,3 @@ describe("HttpCache", () => {
     for (const options of refused) assert.throws(() => HttpCache.middleware(options), /must be/)
   })
 })
-

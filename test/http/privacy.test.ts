@@ -12,24 +12,34 @@ import { arrivals, type Client, memory, serve, storages } from "./support.js"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-const userOf = Effect.map(HttpServerRequest.HttpServerRequest, ({ cookies, headers }) =>
-  cookies["sid"] ?? headers["authorization"] ?? headers["x-api-key"] ?? headers["x-user"] ?? "nobody")
+const userOf = Effect.map(
+  HttpServerRequest.HttpServerRequest,
+  ({ cookies, headers }) =>
+    cookies["sid"] ?? headers["authorization"] ?? headers["x-api-key"] ?? headers["x-user"] ?? "nobody"
+)
 
 /** A page that names its user. */
-const pageFor = (headers: Record<string, string>, more: (response: Response, user: string) => Effect.Effect<Response, any> = Effect.succeed) =>
-  Effect.flatMap(userOf, (user) => more(HttpServerResponse.text(`page of ${user}`, { headers }), user))
+const pageFor = (
+  headers: Record<string, string>,
+  more: (response: Response, user: string) => Effect.Effect<Response, any> = Effect.succeed
+) => Effect.flatMap(userOf, (user) => more(HttpServerResponse.text(`page of ${user}`, { headers }), user))
 
 /** Fifty requests at once, each of its own user, and then each again. */
 const eachHasItsOwn = (
   app: HttpApp.Default<any, any>,
   options: HttpCache.Options,
   credentials: (user: string) => Record<string, string>,
-  check: (reply: { readonly body: string; readonly headers: Readonly<Record<string, string | undefined>> }, user: string) => void = () => {}
+  check: (
+    reply: { readonly body: string; readonly headers: Readonly<Record<string, string | undefined>> },
+    user: string
+  ) => void = () => {}
 ) =>
   Effect.gen(function*() {
     const gate = yield* Deferred.make<void>()
     const { reach, through } = arrivals()
-    const client: Client = yield* serve(through(HttpCache.middleware(options)(Effect.zipRight(Deferred.await(gate), app))))
+    const client: Client = yield* serve(
+      through(HttpCache.middleware(options)(Effect.zipRight(Deferred.await(gate), app)))
+    )
     const users = Array.from({ length: 50 }, (_, i) => `user${i}`)
     const ask = Effect.all(
       users.map((user) => Effect.map(client.get("/page", credentials(user)), (reply) => [user, reply] as const)),
@@ -51,17 +61,26 @@ for (const storage of storages) {
   describe(`a page of fifty users at once, over a backend of ${storage}`, () => {
     const provide = Effect.provide(memory(storage))
 
-    for (const directive of ["private, max-age=60", "private=\"\", max-age=60", "No-StOrE;, max-age=60", "no-cache, max-age=60"]) {
+    for (
+      const directive of [
+        "private, max-age=60",
+        "private=\"\", max-age=60",
+        "No-StOrE;, max-age=60",
+        "no-cache, max-age=60"
+      ]
+    ) {
       it.scoped(`T14: Cache-Control: ${directive}`, () =>
         eachHasItsOwn(pageFor({ "cache-control": directive }), {}, (user) => ({ "x-user": user })).pipe(provide))
     }
 
     it.scoped("T15: a cookie in the response's jar", () =>
       eachHasItsOwn(
-        pageFor({ "cache-control": "public, max-age=60" }, (response, user) => HttpServerResponse.setCookie(response, "sid", user)),
+        pageFor({ "cache-control": "public, max-age=60" }, (response, user) =>
+          HttpServerResponse.setCookie(response, "sid", user)),
         {},
         (user) => ({ "x-user": user }),
-        ({ headers }, user) => assert.strictEqual(headers["set-cookie"], `sid=${user}`)
+        ({ headers }, user) =>
+          assert.strictEqual(headers["set-cookie"], `sid=${user}`)
       ).pipe(provide))
 
     it.scoped("T15: a cookie in the response's headers", () =>
@@ -70,14 +89,17 @@ for (const storage of storages) {
           Effect.succeed(HttpServerResponse.setHeader(response, "Set-Cookie", `sid=${user}`))),
         {},
         (user) => ({ "x-user": user }),
-        ({ headers }, user) => assert.strictEqual(headers["set-cookie"], `sid=${user}`)
+        ({ headers }, user) =>
+          assert.strictEqual(headers["set-cookie"], `sid=${user}`)
       ).pipe(provide))
 
     it.scoped("§2.2: a cookie set by a pre-response handler", () =>
       eachHasItsOwn(
         pageFor({ "cache-control": "public, max-age=60" }, (response, user) =>
           Effect.as(
-            HttpApp.appendPreResponseHandler((_, response) => Effect.orDie(HttpServerResponse.setCookie(response, "sid", user))),
+            HttpApp.appendPreResponseHandler((_, response) =>
+              Effect.orDie(HttpServerResponse.setCookie(response, "sid", user))
+            ),
             response
           )),
         {},
@@ -86,21 +108,30 @@ for (const storage of storages) {
       ).pipe(provide))
 
     it.scoped("T16: Authorization, by default", () =>
-      eachHasItsOwn(pageFor({ "cache-control": "public, max-age=60" }), {}, (user) => ({ authorization: user }), ({ headers }) =>
-        assert.strictEqual(headers["cache-status"], "http; fwd=bypass")).pipe(provide))
+      eachHasItsOwn(
+        pageFor({ "cache-control": "public, max-age=60" }),
+        {},
+        (user) => ({ authorization: user }),
+        ({ headers }) => assert.strictEqual(headers["cache-status"], "http; fwd=bypass")
+      ).pipe(provide))
 
     it.scoped("T16: an API key, by default", () =>
-      eachHasItsOwn(pageFor({ "cache-control": "public, max-age=60" }), {}, (user) => ({ "x-api-key": user })).pipe(provide))
+      eachHasItsOwn(pageFor({ "cache-control": "public, max-age=60" }), {}, (user) => ({ "x-api-key": user })).pipe(
+        provide
+      ))
 
     it.scoped("T16: Authorization where it may be shared, and the answer does not say so", () =>
       eachHasItsOwn(pageFor(fresh), { authorization: "shared" }, (user) => ({ authorization: user })).pipe(provide))
 
     it.scoped("T16: Authorization per user", () =>
-      eachHasItsOwn(pageFor(fresh), { authorization: "per user" }, (user) => ({ authorization: user }), ({ headers }) =>
-        assert.strictEqual(headers["vary"], "Authorization")).pipe(provide))
+      eachHasItsOwn(
+        pageFor(fresh),
+        { authorization: "per user" },
+        (user) => ({ authorization: user }),
+        ({ headers }) => assert.strictEqual(headers["vary"], "Authorization")
+      ).pipe(provide))
 
-    it.scoped("a session cookie, by default", () =>
-      eachHasItsOwn(pageFor(fresh), {}, cookie).pipe(provide))
+    it.scoped("a session cookie, by default", () => eachHasItsOwn(pageFor(fresh), {}, cookie).pipe(provide))
 
     it.scoped("a session cookie, and a time to live for everything", () =>
       eachHasItsOwn(pageFor({}), { timeToLive: "1 hour" }, cookie).pipe(provide))
@@ -109,14 +140,19 @@ for (const storage of storages) {
       eachHasItsOwn(pageFor({ "cache-control": "public, max-age=60" }), { cookies: "bypass" }, cookie).pipe(provide))
 
     it.scoped("a session cookie that is part of the key", () =>
-      eachHasItsOwn(pageFor(fresh), { cookies: { vary: ["sid"] } }, cookie, ({ headers }) =>
-        assert.strictEqual(headers["vary"], "Cookie")).pipe(provide))
+      eachHasItsOwn(
+        pageFor(fresh),
+        { cookies: { vary: ["sid"] } },
+        cookie,
+        ({ headers }) => assert.strictEqual(headers["vary"], "Cookie")
+      ).pipe(provide))
 
     it.scoped("T17: Vary by a field that says who asks", () =>
       eachHasItsOwn(pageFor({ ...fresh, vary: "X-User" }), {}, (user) => ({ "x-user": user })).pipe(provide))
 
     for (const vary of ["Cookie", "*", "Accept, Authorization"]) {
-      it.scoped(`T17: Vary: ${vary}`, () => eachHasItsOwn(pageFor({ ...fresh, vary }), {}, (user) => ({ "x-user": user })).pipe(provide))
+      it.scoped(`T17: Vary: ${vary}`, () =>
+        eachHasItsOwn(pageFor({ ...fresh, vary }), {}, (user) => ({ "x-user": user })).pipe(provide))
     }
 
     it.scoped("a failure that says who asked", () =>
@@ -131,9 +167,12 @@ for (const storage of storages) {
         const client = yield* serve(cached)
         const users = Array.from({ length: 20 }, (_, i) => `user${i}`)
         const asking = yield* Effect.fork(
-          Effect.all(users.flatMap((user) => [client.get("/page", cookie(user)), client.get("/page", { "x-user": user })]), {
-            concurrency: "unbounded"
-          })
+          Effect.all(
+            users.flatMap((user) => [client.get("/page", cookie(user)), client.get("/page", { "x-user": user })]),
+            {
+              concurrency: "unbounded"
+            }
+          )
         )
         yield* reach(40)
         yield* Deferred.succeed(gate, undefined)
@@ -150,7 +189,12 @@ describe("what is for everybody", () => {
     Effect.gen(function*() {
       let runs = 0
       const router = HttpRouter.empty.pipe(
-        HttpRouter.get("/public", Effect.sync(() => HttpServerResponse.text(`${++runs}`, { headers: { "cache-control": "public, max-age=60" } }))),
+        HttpRouter.get(
+          "/public",
+          Effect.sync(() =>
+            HttpServerResponse.text(`${++runs}`, { headers: { "cache-control": "public, max-age=60" } })
+          )
+        ),
         HttpRouter.get("/plain", Effect.sync(() => HttpServerResponse.text(`${++runs}`, { headers: fresh })))
       )
       const client = yield* serve(HttpCache.middleware()(router))
@@ -188,7 +232,9 @@ describe("what is for everybody", () => {
     Effect.gen(function*() {
       let directive = "max-age=60"
       const app = Effect.suspend(() => pageFor({ "cache-control": directive }))
-      const client = yield* serve(HttpCache.middleware({ forcedUpdate: ({ headers }) => headers["x-anew"] !== undefined })(app))
+      const client = yield* serve(
+        HttpCache.middleware({ forcedUpdate: ({ headers }) => headers["x-anew"] !== undefined })(app)
+      )
       yield* client.get("/page")
       directive = "private, max-age=60"
       yield* client.get("/page", { "x-anew": "1", "x-user": "a" })
@@ -197,7 +243,12 @@ describe("what is for everybody", () => {
 
   it.scoped("an answer's private fields and ids are for the one who asked", () =>
     Effect.gen(function*() {
-      const app = pageFor({ "cache-control": "max-age=60, private=\"x-name\"", "x-name": "ada", "x-request-id": "1", "x-kept": "1" })
+      const app = pageFor({
+        "cache-control": "max-age=60, private=\"x-name\"",
+        "x-name": "ada",
+        "x-request-id": "1",
+        "x-kept": "1"
+      })
       const client = yield* serve(HttpCache.middleware()(app))
       const own = (yield* client.get("/page")).headers
       assert.deepStrictEqual([own["x-name"], own["x-request-id"], own["x-kept"]], ["ada", "1", "1"])
@@ -221,19 +272,27 @@ describe("§2.6: ten users with sessions, many of whom leave", () => {
         })
         const turns = (count: number) => Effect.repeatN(turn, count)
         const page = (path: HttpRouter.PathInput, headers: Record<string, string>, sets: boolean) =>
-          HttpRouter.get(path, Effect.gen(function*() {
-            const user = yield* userOf
-            yield* turns(random(4))
-            const response = HttpServerResponse.text(`${path} of ${headers["cache-control"]!.startsWith("public") ? "all" : user}`, { headers })
-            return sets ? yield* HttpServerResponse.setCookie(response, "sid", user) : response
-          }))
-        const client = yield* serve(HttpCache.middleware({ grace: "1 second" })(HttpRouter.empty.pipe(
-          page("/mine", { "cache-control": "max-age=1" }, false),
-          page("/private", { "cache-control": "private, max-age=1" }, false),
-          page("/sets", { "cache-control": "max-age=1" }, true),
-          page("/all", { "cache-control": "public, max-age=1" }, false),
-          page("/varies", { "cache-control": "max-age=60", vary: "X-User" }, false)
-        )))
+          HttpRouter.get(
+            path,
+            Effect.gen(function*() {
+              const user = yield* userOf
+              yield* turns(random(4))
+              const response = HttpServerResponse.text(
+                `${path} of ${headers["cache-control"]!.startsWith("public") ? "all" : user}`,
+                { headers }
+              )
+              return sets ? yield* HttpServerResponse.setCookie(response, "sid", user) : response
+            })
+          )
+        const client = yield* serve(
+          HttpCache.middleware({ grace: "1 second" })(HttpRouter.empty.pipe(
+            page("/mine", { "cache-control": "max-age=1" }, false),
+            page("/private", { "cache-control": "private, max-age=1" }, false),
+            page("/sets", { "cache-control": "max-age=1" }, true),
+            page("/all", { "cache-control": "public, max-age=1" }, false),
+            page("/varies", { "cache-control": "max-age=60", vary: "X-User" }, false)
+          ))
+        )
         const paths = ["/mine", "/private", "/sets", "/all", "/varies"] as const
         let finished = 0
         const one = (i: number) =>
@@ -241,7 +300,12 @@ describe("§2.6: ten users with sessions, many of whom leave", () => {
             const user = `u${random(10)}`
             const path = paths[random(paths.length)]!
             const fiber = yield* Effect.fork(
-              Effect.either(client.get(path, random(2) === 0 || path === "/varies" ? { ...cookie(user), "x-user": user } : cookie(user)))
+              Effect.either(
+                client.get(
+                  path,
+                  random(2) === 0 || path === "/varies" ? { ...cookie(user), "x-user": user } : cookie(user)
+                )
+              )
             )
             if (random(3) === 0) {
               yield* turns(random(6))
@@ -252,11 +316,12 @@ describe("§2.6: ten users with sessions, many of whom leave", () => {
             finished++
             assert.strictEqual(reply.right.status, 200)
             assert.strictEqual(reply.right.body, `${path} of ${path === "/all" ? "all" : user}`)
-            if (reply.right.headers["set-cookie"] !== undefined) assert.strictEqual(reply.right.headers["set-cookie"], `sid=${user}`)
+            if (reply.right.headers["set-cookie"] !== undefined) {
+              assert.strictEqual(reply.right.headers["set-cookie"], `sid=${user}`)
+            }
           })
         yield* Effect.forEach(Array.from({ length: 600 }, (_, i) => i), one, { concurrency: 25, discard: true })
         assert.isAbove(finished, 300)
       }).pipe(Effect.provide(memory(storage))))
   }
 })
-

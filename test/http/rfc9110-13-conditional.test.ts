@@ -6,8 +6,12 @@ import { notModifiedFields } from "../../src/internal/http/fields.js"
 const now = Date.UTC(2026, 0, 1)
 const before = "Wed, 31 Dec 2025 00:00:00 GMT"
 const after = "Thu, 01 Jan 2026 00:00:00 GMT"
-const check = (ifNoneMatch: string | undefined, ifModifiedSince: string | undefined, headers: Record<string, string>, status = 200) =>
-  isNotModified({ ifNoneMatch, ifModifiedSince }, status, headers, now)
+const check = (
+  ifNoneMatch: string | undefined,
+  ifModifiedSince: string | undefined,
+  headers: Record<string, string>,
+  status = 200
+) => isNotModified({ ifNoneMatch, ifModifiedSince }, status, headers, now)
 
 describe("RFC 9110 §13.1.2: If-None-Match", () => {
   it("is compared weakly (§8.8.3.2)", () => {
@@ -40,8 +44,23 @@ describe("RFC 9110 §13.2.2: precedence of preconditions", () => {
 
 describe("RFC 9110 §15.4.5: 304 Not Modified", () => {
   it("says what guides caches, and nothing of the content", () => {
-    const fields = { etag: "\"a\"", date: after, "cache-control": "max-age=1", vary: "Accept", expires: after, "content-location": "/a", age: "1", "cache-status": "c; hit" }
-    const more = { "content-type": "text/plain", "content-length": "3", "content-encoding": "gzip", "set-cookie": "a=b", "last-modified": before }
+    const fields = {
+      etag: "\"a\"",
+      date: after,
+      "cache-control": "max-age=1",
+      vary: "Accept",
+      expires: after,
+      "content-location": "/a",
+      age: "1",
+      "cache-status": "c; hit"
+    }
+    const more = {
+      "content-type": "text/plain",
+      "content-length": "3",
+      "content-encoding": "gzip",
+      "set-cookie": "a=b",
+      "last-modified": before
+    }
     assert.deepStrictEqual(notModifiedFields({ ...fields, ...more }), fields)
     assert.deepStrictEqual(notModifiedFields({ "last-modified": before }), { "last-modified": before })
   })

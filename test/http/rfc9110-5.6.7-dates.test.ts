@@ -8,7 +8,12 @@ const instant = Date.UTC(1994, 10, 6, 8, 49, 37)
 describe("RFC 9110 §5.6.7: HTTP-date", () => {
   it("is read in three formats", () => {
     for (
-      const text of ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "sun, 06 nov 1994 08:49:37 gmt"]
+      const text of [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "sun, 06 nov 1994 08:49:37 gmt"
+      ]
     ) {
       assert.strictEqual(parseDate(text, now), instant, text)
     }

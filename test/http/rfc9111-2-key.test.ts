@@ -1,9 +1,22 @@
 /** RFC 9111 §2: the cache key, and what the handler may see. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Asked, fingerprint, keysOfUrl, type RequestRules, shownTargets, visit } from "../../src/internal/http/request.js"
+import {
+  type Asked,
+  fingerprint,
+  keysOfUrl,
+  type RequestRules,
+  shownTargets,
+  visit
+} from "../../src/internal/http/request.js"
 import { coverQuery, splitTarget } from "../../src/internal/http/target.js"
 
-const rules: RequestRules = { query: "ordered", cookies: "shared", authorization: "bypass", credentials: ["authorization", "x-api-key"], vary: [] }
+const rules: RequestRules = {
+  query: "ordered",
+  cookies: "shared",
+  authorization: "bypass",
+  credentials: ["authorization", "x-api-key"],
+  vary: []
+}
 const asked = (url: string, headers: Record<string, string> = { host: "example.com" }, method = "GET"): Asked => ({
   method,
   url,
@@ -32,7 +45,10 @@ describe("RFC 9111 §2: the key is the method class and the target URI", () => {
   it("the scheme that a proxy tells is in it, and nothing else that it tells", () => {
     assert.notStrictEqual(key("/a", { host: "a", "x-forwarded-proto": "https" }), key("/a", { host: "a" }))
     assert.strictEqual(key("/a", { host: "a", "x-forwarded-proto": "<script>" }), key("/a", { host: "a" }))
-    assert.strictEqual(seen(asked("/a", { host: "a", "x-forwarded-proto": "<script>" })).fields["x-forwarded-proto"], "http")
+    assert.strictEqual(
+      seen(asked("/a", { host: "a", "x-forwarded-proto": "<script>" })).fields["x-forwarded-proto"],
+      "http"
+    )
   })
 
   it("//evil is a path, not a host", () => {
@@ -40,7 +56,19 @@ describe("RFC 9111 §2: the key is the method class and the target URI", () => {
   })
 
   it("targets that some parser takes for one are not one", () => {
-    const targets = ["/semi", "/semi#f?x=1", "/semi;x?x=1", "/semi?x=1", "/semi?x=1#y", "/semi?", "/a/../semi", "/semi/", "/%73emi", "/semi?x=1;y=2", "/semi?x=1&y=2"]
+    const targets = [
+      "/semi",
+      "/semi#f?x=1",
+      "/semi;x?x=1",
+      "/semi?x=1",
+      "/semi?x=1#y",
+      "/semi?",
+      "/a/../semi",
+      "/semi/",
+      "/%73emi",
+      "/semi?x=1;y=2",
+      "/semi?x=1&y=2"
+    ]
     assert.strictEqual(new Set(targets.map((target) => key(target))).size, targets.length)
   })
 
@@ -67,7 +95,9 @@ describe("RFC 3986 §3.4: the query", () => {
   })
 
   it("is taken as it is where parsers could disagree", () => {
-    for (const query of ["b=1;a=2&c=3", "b=1&a=2#x", "%zz=1&a=2", "%ff=1&a=2"]) assert.strictEqual(ordered(`/?${query}`), query)
+    for (const query of ["b=1;a=2&c=3", "b=1&a=2#x", "%zz=1&a=2", "%ff=1&a=2"]) {
+      assert.strictEqual(ordered(`/?${query}`), query)
+    }
     assert.strictEqual(ordered("/semi#f?b=1&a=2"), "b=1&a=2")
     assert.strictEqual(ordered("/semi;f?b=1&a=2"), "b=1&a=2")
   })
@@ -78,7 +108,10 @@ describe("RFC 3986 §3.4: the query", () => {
     assert.strictEqual(seen(request, { query: exclude }).primary[3], "a=2&b=1")
     assert.deepStrictEqual(shownTargets(request, exclude), { url: "/a?b=1&a=2", originalUrl: "/a?b=1&a=2" })
     assert.strictEqual(shownTargets(request, { include: [] }).url, "/a")
-    assert.strictEqual(shownTargets({ ...request, originalUrl: "http://h.example/a?utm_source=1" }, exclude).originalUrl, "http://h.example/a")
+    assert.strictEqual(
+      shownTargets({ ...request, originalUrl: "http://h.example/a?utm_source=1" }, exclude).originalUrl,
+      "http://h.example/a"
+    )
   })
 
   it("a parameter cloaked in another is part of the key", () => {
@@ -93,11 +126,15 @@ describe("what goes past the cache", () => {
   const result = (asked: Asked, given: Partial<RequestRules> = {}) => visit(asked, { ...rules, ...given })
 
   it("methods other than GET and HEAD", () => {
-    for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "QUERY"]) assert.strictEqual(result(asked("/", {}, method)), "method")
+    for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "QUERY"]) {
+      assert.strictEqual(result(asked("/", {}, method)), "method")
+    }
   })
 
   it("a GET with content (RFC 9110 §9.3.1), an upgrade, an expectation", () => {
-    for (const field of ["transfer-encoding", "upgrade", "expect"]) assert.strictEqual(result(asked("/", { [field]: "x" })), "bypass")
+    for (const field of ["transfer-encoding", "upgrade", "expect"]) {
+      assert.strictEqual(result(asked("/", { [field]: "x" })), "bypass")
+    }
     assert.strictEqual(result(asked("/", { "content-length": "1" })), "bypass")
     assert.notStrictEqual(result(asked("/", { "content-length": "0" })), "bypass")
   })
@@ -124,14 +161,29 @@ describe("what goes past the cache", () => {
 
 describe("what the handler sees", () => {
   it("no field that chooses answers for others", () => {
-    const hidden = ["forwarded", "x-forwarded-host", "x-forwarded-prefix", "x-host", "x-original-url", "x-rewrite-url", "x-http-method-override"]
-    const { fields } = seen(asked("/", Object.fromEntries([["host", "a"], ["x-kept", "1"], ...hidden.map((name) => [name, "evil"])])))
+    const hidden = [
+      "forwarded",
+      "x-forwarded-host",
+      "x-forwarded-prefix",
+      "x-host",
+      "x-original-url",
+      "x-rewrite-url",
+      "x-http-method-override"
+    ]
+    const { fields } = seen(
+      asked("/", Object.fromEntries([["host", "a"], ["x-kept", "1"], ...hidden.map((name) => [name, "evil"])]))
+    )
     assert.deepStrictEqual({ ...fields }, { host: "a", "x-kept": "1" })
-    assert.strictEqual(seen(asked("/", { "x-forwarded-host": "b" }), { vary: ["x-forwarded-host"] }).fields["x-forwarded-host"], "b")
+    assert.strictEqual(
+      seen(asked("/", { "x-forwarded-host": "b" }), { vary: ["x-forwarded-host"] }).fields["x-forwarded-host"],
+      "b"
+    )
   })
 
   it("no precondition and no range, so that the whole answer is stored", () => {
-    const { fields, preconditions } = seen(asked("/", { "if-none-match": "\"a\"", "if-modified-since": "x", "if-range": "x", range: "bytes=0-1" }))
+    const { fields, preconditions } = seen(
+      asked("/", { "if-none-match": "\"a\"", "if-modified-since": "x", "if-range": "x", range: "bytes=0-1" })
+    )
     assert.deepStrictEqual({ ...fields }, {})
     assert.strictEqual(preconditions.ifNoneMatch, "\"a\"")
   })
@@ -149,7 +201,10 @@ describe("what the handler sees", () => {
 
 describe("the fingerprint of a request", () => {
   it("is equal for requests that differ in their senders only", () => {
-    assert.strictEqual(fingerprint({ accept: "a", "user-agent": "x", traceparent: "1" }), fingerprint({ accept: "a", "user-agent": "y" }))
+    assert.strictEqual(
+      fingerprint({ accept: "a", "user-agent": "x", traceparent: "1" }),
+      fingerprint({ accept: "a", "user-agent": "y" })
+    )
     assert.notStrictEqual(fingerprint({ cookie: "a=1" }), fingerprint({ cookie: "a=2" }))
     assert.notStrictEqual(fingerprint({ "x-user": "1" }), fingerprint({}))
   })

@@ -97,7 +97,9 @@ describe("RFC 9111 §7.3: responses with Set-Cookie", () => {
 describe("RFC 9111 §4.1: Vary", () => {
   const varies = (vary: string) => verdict(says("max-age=60", { vary }))
   it("with * anywhere forbids to store", () => {
-    for (const vary of ["*", "Accept, *", "*, Accept", " * "]) assert.strictEqual(varies(vary)._tag, "NotStorable", vary)
+    for (const vary of ["*", "Accept, *", "*, Accept", " * "]) {
+      assert.strictEqual(varies(vary)._tag, "NotStorable", vary)
+    }
   })
 
   it("by what there are as many values of as users forbids to store, unless it was asked for", () => {

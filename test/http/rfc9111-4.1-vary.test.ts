@@ -4,7 +4,10 @@ import { mergeVary, normalise, selectingValues, varyNames } from "../../src/inte
 
 describe("RFC 9111 §4.1: calculating cache keys with Vary", () => {
   it("names are case-insensitive, each counts once, in any order", () => {
-    assert.deepStrictEqual(varyNames({ vary: "Accept-Language, accept, ACCEPT" }, new Set()), ["accept", "accept-language"])
+    assert.deepStrictEqual(varyNames({ vary: "Accept-Language, accept, ACCEPT" }, new Set()), [
+      "accept",
+      "accept-language"
+    ])
   })
 
   it("absent is not empty", () => {
@@ -19,10 +22,13 @@ describe("RFC 9111 §4.1: calculating cache keys with Vary", () => {
     assert.strictEqual(normalise("x", "a ,b ; q=1"), normalise("x", "a, b;q=1"))
   })
 
-  it("order does not matter where it has no meaning, weights do", () => {
-    assert.strictEqual(normalise("accept-language", "de, EN;q=0.5"), normalise("accept-language", "en;q=0.5,de"))
-    assert.notStrictEqual(normalise("accept-language", "de, en;q=0.5"), normalise("accept-language", "de, en;q=0.6"))
+  it("case and order do not matter where they have no meaning, weights do", () => {
+    assert.strictEqual(normalise("accept-encoding", "gzip, BR;q=0.5"), normalise("accept-encoding", "br;q=0.5,gzip"))
+    assert.strictEqual(normalise("accept-language", "de-DE, en"), normalise("accept-language", "DE-de,en"))
+    assert.notStrictEqual(normalise("accept-language", "de, en"), normalise("accept-language", "en, de"))
+    assert.notStrictEqual(normalise("accept-encoding", "br;q=0.5"), normalise("accept-encoding", "br;q=0.6"))
     assert.notStrictEqual(normalise("x", "a, b"), normalise("x", "b, a"))
+    assert.notStrictEqual(normalise("x", "a"), normalise("x", "A"))
   })
 
   it("names are added to a Vary, not put in its place", () => {

@@ -22,7 +22,9 @@ describe("RFC 9111 §4.2.1: calculating freshness lifetime", () => {
   })
 
   it("an invalid Expires, two of them, or one in the past is stale", () => {
-    for (const expires of ["0", "-1", "soon", `${formatDate(now)}, ${formatDate(now + 5000)}`, formatDate(now - 1000)]) {
+    for (
+      const expires of ["0", "-1", "soon", `${formatDate(now)}, ${formatDate(now + 5000)}`, formatDate(now - 1000)]
+    ) {
       assert.strictEqual(lifetime({ expires }), 0, expires)
     }
   })

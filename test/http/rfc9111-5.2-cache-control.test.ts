@@ -25,13 +25,26 @@ describe("RFC 9111 §5.2: Cache-Control", () => {
   })
 
   it("nothing is said by nothing", () => {
-    for (const value of [undefined, "", ",", " , ,"]) assert.deepStrictEqual(parseCacheControl(value), parseCacheControl(undefined))
+    for (const value of [undefined, "", ",", " , ,"]) {
+      assert.deepStrictEqual(parseCacheControl(value), parseCacheControl(undefined))
+    }
   })
 })
 
 describe("RFC 9111 §1.2.2: delta-seconds", () => {
   it("what is no number of seconds is stale", () => {
-    for (const value of ["max-age=-1", "max-age='3600'", "max-age=1.5", "max-age=", "max-age", "max-age=1e9", "max-age = 60", "max-age=60;"]) {
+    for (
+      const value of [
+        "max-age=-1",
+        "max-age='3600'",
+        "max-age=1.5",
+        "max-age=",
+        "max-age",
+        "max-age=1e9",
+        "max-age = 60",
+        "max-age=60;"
+      ]
+    ) {
       assert.strictEqual(parseCacheControl(value).maxAge, 0, value)
     }
   })
@@ -61,14 +74,35 @@ describe("RFC 9111 §5.2.2.4 and §5.2.2.7: qualified no-cache and private", () 
 
   it("a malformed prohibition forbids everything", () => {
     for (
-      const value of ["private=\"\"", "private=\",\"", "private = \"x\"", "private=", "private;", "private=\"a b\"", "'private'", "private=\"x, max-age=60"]
+      const value of [
+        "private=\"\"",
+        "private=\",\"",
+        "private = \"x\"",
+        "private=",
+        "private;",
+        "private=\"a b\"",
+        "'private'",
+        "private=\"x, max-age=60"
+      ]
     ) {
       assert.isTrue(parseCacheControl(value).private, value)
     }
-    for (const value of ["no-store;", "No-StOrE;", "no-store=1", "no-store=\"", " no-store ", "\"no-store\"", "a=\"b, no-store"]) {
+    for (
+      const value of [
+        "no-store;",
+        "No-StOrE;",
+        "no-store=1",
+        "no-store=\"",
+        " no-store ",
+        "\"no-store\"",
+        "a=\"b, no-store"
+      ]
+    ) {
       assert.isTrue(parseCacheControl(value).noStore, value)
     }
-    for (const value of ["no-cache=", "no-cache=\"\"", "no-cache ;"]) assert.isTrue(parseCacheControl(value).noCache, value)
+    for (const value of ["no-cache=", "no-cache=\"\"", "no-cache ;"]) {
+      assert.isTrue(parseCacheControl(value).noCache, value)
+    }
   })
 
   it("a malformed permission permits nothing", () => {

@@ -10,7 +10,10 @@ describe("RFC 9211 §2: Cache-Status", () => {
   })
 
   it("the cache nearest to the origin comes first", () => {
-    assert.strictEqual(appendStatus("inner; hit", "outer", { forward: "uri-miss", isStored: true }), "inner; hit, outer; fwd=uri-miss; stored")
+    assert.strictEqual(
+      appendStatus("inner; hit", "outer", { forward: "uri-miss", isStored: true }),
+      "inner; hit, outer; fwd=uri-miss; stored"
+    )
   })
 
   it("§2.1: a hit says how long it is fresh, below zero where it is stale", () => {
@@ -19,6 +22,9 @@ describe("RFC 9211 §2: Cache-Status", () => {
   })
 
   it("§2.6: a request that used another's answer is collapsed", () => {
-    assert.strictEqual(appendStatus(undefined, "c", { forward: "vary-miss", isCollapsed: true }), "c; fwd=vary-miss; collapsed")
+    assert.strictEqual(
+      appendStatus(undefined, "c", { forward: "vary-miss", isCollapsed: true }),
+      "c; fwd=vary-miss; collapsed"
+    )
   })
 })

@@ -21,7 +21,12 @@ const variance: Stored.Variance = { _tag: "Variance", generation: "g", names: ["
 describe("what is stored for a URL", () => {
   it("comes back from its bytes", () => {
     const { generation: _, ...without } = answer
-    for (const stored of [answer, { ...answer, body: undefined }, { ...answer, body: new Uint8Array(0) }, { ...without, generation: undefined }, variance]) {
+    for (
+      const stored of [answer, { ...answer, body: undefined }, { ...answer, body: new Uint8Array(0) }, {
+        ...without,
+        generation: undefined
+      }, variance]
+    ) {
       assert.deepStrictEqual(Stored.decode(Stored.encode(stored)), stored)
     }
   })

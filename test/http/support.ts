@@ -1,15 +1,15 @@
 /** A real server, and clients that show what went over the wire. */
-import * as Http from "node:http"
-import * as Net from "node:net"
-import type * as HttpApp from "@effect/platform/HttpApp"
-import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
-import * as HttpServer from "@effect/platform/HttpServer"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpServer from "@effect/platform/HttpServer"
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import type { CacheBackend } from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Http from "node:http"
+import * as Net from "node:net"
 
 export interface Reply {
   readonly status: number
@@ -44,7 +44,9 @@ const clientOf = (port: number): Client => {
               ? Effect.succeed({
                 status: response.statusCode!,
                 headers: Object.fromEntries(
-                  Object.entries(response.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join("|") : value])
+                  Object.entries(response.headers).map((
+                    [name, value]
+                  ) => [name, Array.isArray(value) ? value.join("|") : value])
                 ),
                 body: Buffer.concat(chunks).toString()
               })
@@ -74,7 +76,7 @@ export const serve = <E, R>(
 /** What comes over a connection when these bytes are sent on it, until the server closes it. */
 export const raw = (port: number, text: string): Effect.Effect<string> =>
   Effect.async((resume) => {
-    const socket = Net.connect(port, () => socket.end(text))
+    const socket = Net.connect({ port }, () => socket.end(text))
     let got = ""
     socket.on("data", (chunk) => got += chunk.toString("latin1"))
     socket.on("close", () => resume(Effect.succeed(got)))

@@ -121,19 +121,20 @@ const answer = (
     const stored = found.entry?.exit as Exit.Exit<any, any> | undefined
     if (found.state !== "miss" && stored !== undefined) {
       const isHit = found.state === "hit" && !(yield* isStaleByPolicy(call, stored))
-      current?.depend(backend, found.entry!.tags)
       if (isHit) {
         if (yield* isDue(policy, found)) yield* refreshInBackground(call, found, true)
-        Observe.unsafeCount(policy.counters, "hit", fiber)
-        return yield* stored
+      } else {
+        yield* refreshInBackground(call, found, found.state === "hit")
+        // In a load it is waited for: what is made of stale values would be stored as fresh.
+        const patience = current === undefined ? policy.softTimeoutMillis : Infinity
+        const newer = patience === 0 ? undefined : yield* awaitRefresh(call, current, found, patience)
+        if (newer !== undefined) {
+          Observe.unsafeCount(policy.counters, "miss", fiber)
+          return yield* newer
+        }
       }
-      yield* refreshInBackground(call, found, found.state === "hit")
-      const newer = policy.softTimeoutMillis === 0 ? undefined : yield* awaitRefresh(call, current, found)
-      if (newer !== undefined) {
-        Observe.unsafeCount(policy.counters, "miss", fiber)
-        return yield* newer
-      }
-      Observe.unsafeCount(policy.counters, "stale", fiber)
+      current?.depend(backend, found.entry!.tags)
+      Observe.unsafeCount(policy.counters, isHit ? "hit" : "stale", fiber)
       return yield* stored
     }
     Observe.unsafeCount(policy.counters, "miss", fiber)
@@ -172,12 +173,13 @@ const refreshInBackground = (call: Call, found: Found, isForced: boolean): Effec
 const awaitRefresh = (
   call: Call,
   current: CurrentLoad | undefined,
-  found: Found
+  found: Found,
+  patienceMillis: number
 ): Effect.Effect<Exit.Exit<any, any> | undefined, never, any> =>
   Effect.map(
     Effect.timeoutOption(
       Effect.exit(land(call, current, (flight) => fly(call, flight, found, false), false)),
-      Duration.millis(call.policy.softTimeoutMillis)
+      Duration.millis(patienceMillis)
     ),
     (newer) => {
       if (newer._tag === "None") return undefined
@@ -198,13 +200,14 @@ const land = (
     const { backend, key } = call
     const joinedAfter = backend.flights.tagInvalidations
     return Effect.flatMap(backend.flights.run(key, current?.flight, body, alone(call)), (outcome) => {
-      if (isForced && !outcome.isLoaded) return land(call, current, body, isForced)
+      const { exit } = outcome
+      if (exit === undefined || (isForced && !outcome.isLoaded)) return land(call, current, body, isForced)
       const accept = Effect.suspend(() => {
         current?.depend(backend, outcome.tags)
-        return outcome.exit
+        return exit
       })
       // A flight that began before a tag was invalidated, joined after it: its result may be the old one.
-      return outcome.startedAfter < joinedAfter && outcome.exit._tag === "Success"
+      return outcome.startedAfter < joinedAfter && exit._tag === "Success"
         ? Effect.flatMap(areCurrent(backend, outcome.tags), (isCurrent) =>
           isCurrent ? accept : land(call, current, body, isForced))
         : accept
@@ -220,12 +223,14 @@ const areCurrent = (backend: Backend, tags: ReadonlyArray<TagVersion> | undefine
 
 /** The load without a flight, in the load that asks: what it reads is read by that one. */
 const alone = ({ backend, load, policy }: Call): Effect.Effect<Outcome, never, any> =>
-  Effect.map(Effect.exit(Effect.scoped(load)), (exit): Outcome => ({
-    exit,
-    tags: policy.staticTags?.length === 0 ? [] : undefined,
-    isLoaded: true,
-    startedAfter: backend.flights.tagInvalidations
-  }))
+  Effect.suspend(() =>
+    Effect.map(Effect.exit(Effect.scoped(load)), (exit): Outcome => ({
+      exit,
+      tags: policy.staticTags?.length === 0 ? [] : undefined,
+      isLoaded: true,
+      startedAfter: backend.flights.tagInvalidations
+    }))
+  )
 
 const unstored = (flight: Flight) => (exit: Exit.Exit<any, any>): Outcome => ({
   exit,

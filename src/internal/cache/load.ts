@@ -38,7 +38,8 @@ export interface Call {
 
 /** What a flight brings to those who wait for it. */
 export interface Outcome {
-  readonly exit: Exit.Exit<any, any>
+  /** `undefined` where a background flight left the load to another process: who joined it goes on alone. */
+  readonly exit: Exit.Exit<any, any> | undefined
   /** The versions the result depends on; `undefined` where they are not known. */
   readonly tags: ReadonlyArray<TagVersion> | undefined
   /** Whether the load ran, or its result was found after all. */
@@ -70,7 +71,7 @@ export const fly = (
   isForced: boolean
 ): Effect.Effect<Outcome, never, any> => {
   const outcome = (
-    exit: Exit.Exit<any, any>,
+    exit: Outcome["exit"],
     tags: ReadonlyArray<TagVersion> | undefined,
     isLoaded: boolean
   ): Outcome => ({ exit, tags, isLoaded, startedAfter: flight.startedAfter })
@@ -86,7 +87,7 @@ export const fly = (
           case "Filled":
             return Effect.succeed(outcome(right.entry.exit as Exit.Exit<any, any>, right.entry.tags, false))
           case "Elsewhere":
-            return Effect.succeed(outcome(Exit.void, undefined, false))
+            return Effect.succeed(outcome(undefined, undefined, false))
           case "Unknown":
             return Effect.map(restore(loadOnly(call, flight)), (exit) => outcome(exit, undefined, true))
           case "Mine":

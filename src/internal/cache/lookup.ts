@@ -74,7 +74,9 @@ export const judgeMany = (
         const current = versions.slice(at, at + entry.tags.length)
         at += entry.tags.length
         const byTags = compare(entry.tags, current)
-        if (byTags === "hard") return Effect.succeed<Found>({ state: "miss", entry, current })
+        // Made stale where nothing stale may be served: a miss.
+        const isEnded = byTags === "hard" || (byTags === "soft" && policy.graceMillis === 0)
+        if (isEnded) return Effect.succeed<Found>({ state: "miss", entry, current })
         const state = byTags === "soft" || stateAt(entry, now) === "stale" ? "stale" : "hit"
         return Effect.map(decoded(policy, entry), (isDecoded): Found => isDecoded ? { state, entry, current } : nothing)
       })

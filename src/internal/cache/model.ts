@@ -23,14 +23,15 @@ export type Answer = boolean | Effect.Effect<boolean>
  */
 export interface Policy<Key, A, E = unknown> {
   /**
-   * How long a value is fresh. Zero: it is not stored. `"infinity"`: until it is
+   * How long a value is fresh. Zero: it is not stored. `Duration.infinity`: until it is
    * invalidated or evicted. A function also decides on failures, which are
    * stored only with a `failure` codec; a duration alone is for successes.
    */
   readonly timeToLive: Duration.DurationInput | ((exit: Exit.Exit<A, E>, key: Key) => Duration.DurationInput)
   /**
    * How long after that a value may still be served, stale, while one load runs
-   * in the background. Default: zero.
+   * in the background. A load that reads a stale value waits for the new one.
+   * Default: zero.
    */
   readonly grace?: Duration.DurationInput | undefined
   /** The share of `timeToLive`, from 0 to 1, that is taken off at random. Default: 0. */
@@ -49,7 +50,10 @@ export interface Policy<Key, A, E = unknown> {
   readonly staleIf?: ((error: E) => boolean) | undefined
   /** What the value depends on, for `invalidateTags`. Default: none. */
   readonly tags?: ReadonlyArray<string> | ((value: A, key: Key) => ReadonlyArray<string>) | undefined
-  /** Whether the tags of all that the load reads from caches become its own. Default: true. */
+  /**
+   * Whether the tags of all that the load reads from caches become its own. A
+   * value that depends on more than 256 tags is not stored. Default: true.
+   */
   readonly trackDependencies?: boolean | undefined
   /** Whether the call runs past the cache: it neither reads nor stores. */
   readonly unless?: Answer | ((key: Key) => Answer) | undefined

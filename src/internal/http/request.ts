@@ -133,13 +133,17 @@ export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
   if (host !== undefined && target.authority !== undefined && host !== target.authority) return "bypass"
   const authority = host ?? target.authority ?? ""
   const scheme = schemeOf(headers["x-forwarded-proto"] ?? target.scheme)
+  let fields: Fields | undefined
   return {
     primary: primaryKey(scheme, authority, target.target, rules.query),
     isHead: method === "HEAD",
     isPersonal: rules.cookies === "shared" && has(headers, "cookie"),
     isAuthorized: rules.authorization === "shared" && isAuthorized,
     preconditions: { ifNoneMatch: headers["if-none-match"], ifModifiedSince: headers["if-modified-since"] },
-    fields: shownFields(headers, rules, authority, scheme)
+    // Most hits never ask.
+    get fields() {
+      return fields ??= shownFields(headers, rules, authority, scheme)
+    }
   }
 }
 

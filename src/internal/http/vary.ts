@@ -26,9 +26,9 @@ export const varyNames = (headers: Fields, declared: ReadonlySet<string>): Reado
 export const normalise = (name: string, value: string | undefined): string | undefined => {
   if (value === undefined) return undefined
   const members = listOf(value).map((member) => member.split(";").map((_) => _.trim()).join(";"))
-  return name === "accept-encoding" || name === "accept-language"
-    ? members.map((_) => _.toLowerCase()).sort().join(",")
-    : members.join(",")
+  // Of languages, some take the order for a preference.
+  if (name === "accept-encoding") return members.map((_) => _.toLowerCase()).sort().join(",")
+  return name === "accept-language" ? members.join(",").toLowerCase() : members.join(",")
 }
 
 /** The values that select a variant, in the order of `names`. */

@@ -90,11 +90,13 @@ const discard = ({ body }: Response.HttpServerResponse): void => {
 // -----------------------------------------------------------------------------
 
 /** What an app made of a request: what may be stored of it, and what it is for the request itself. */
-export type Loaded = { readonly delivery: Delivery } & (
-  | { readonly _tag: "Answered"; readonly answer: Answer; readonly vary: ReadonlyArray<string> }
-  | { readonly _tag: "NotStored"; readonly reason: Reason | "body" | "refused"; readonly status: number }
-  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any> }
-)
+export type Loaded =
+  & { readonly delivery: Delivery }
+  & (
+    | { readonly _tag: "Answered"; readonly answer: Answer; readonly vary: ReadonlyArray<string> }
+    | { readonly _tag: "NotStored"; readonly reason: Reason | "body" | "refused"; readonly status: number }
+    | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any> }
+  )
 
 export interface LoadRules extends StoreRules {
   readonly bounds: Bounds
@@ -170,7 +172,11 @@ const run = (
       handler: Option.none(),
       scope: isOpen ? scope : undefined
     })
-    const notStored = (reason: Reason | "body" | "refused", response: Response.HttpServerResponse, isOpen: boolean): Loaded => ({
+    const notStored = (
+      reason: Reason | "body" | "refused",
+      response: Response.HttpServerResponse,
+      isOpen: boolean
+    ): Loaded => ({
       _tag: "NotStored",
       reason,
       status: response.status,

@@ -9,8 +9,8 @@ import type { Options } from "../../HttpCache.js"
 import { identifierOf } from "../http/cacheStatus.js"
 import { isToken } from "../http/fields.js"
 import { declaredNames, declaredVary, isVarying, type RequestRules } from "../http/request.js"
-import type { LoadRules } from "./load.js"
 import { InvalidOption, requireMillis, requireNumber } from "../options.js"
+import type { LoadRules } from "./load.js"
 
 type Question = ((request: HttpServerRequest.HttpServerRequest) => Effect.Effect<boolean>) | undefined
 
@@ -42,7 +42,8 @@ const question = (given: ((...args: ReadonlyArray<any>) => boolean | Effect.Effe
 export const compile = (options: Options): Policy => {
   const name = options.name ?? "http"
   const module = `HttpCache ${JSON.stringify(name)}`
-  const invalid = (option: string, value: unknown, expected: string) => new InvalidOption({ module, option, value, expected })
+  const invalid = (option: string, value: unknown, expected: string) =>
+    new InvalidOption({ module, option, value, expected })
   const fieldNames = (option: string, names: ReadonlyArray<string>): ReadonlyArray<string> => {
     for (const name of names) if (!isToken(name)) throw invalid(option, name, "a list of field names")
     return Array.from(new Set(names.map((_) => _.toLowerCase()))).sort()

@@ -1,0 +1,201 @@
+/**
+ * A request through the cache: the load that it may have to run, and what of that is
+ * for itself and what for all.
+ */
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { randomUUID } from "node:crypto"
+import * as Cache from "../../Cache.js"
+import * as Rules from "../http/request.js"
+import type * as Stored from "../http/stored.js"
+import { covers } from "../http/target.js"
+import { maxNames } from "../http/vary.js"
+import { type Delivery, letGo, load, type Loaded, Owner } from "./load.js"
+import { detached, isSent } from "./request.js"
+import { type App, type Call, type Outcome, type Site, timeToLiveMillis, variantOf } from "./site.js"
+
+export interface Taken {
+  readonly outcome: Outcome
+  /** Present where this call's own load brought the outcome. */
+  readonly delivery: Delivery | undefined
+}
+
+export const throughCache = (
+  call: Call,
+  key: ReadonlyArray<unknown>,
+  variance: Stored.Variance | undefined,
+  isForced: boolean
+): Effect.Effect<Taken, never, any> => {
+  const { cache } = call.site
+  // The wait may be interrupted, the step from the cache's answer to the scope that comes with it must not be.
+  return Effect.uninterruptible(Effect.suspend(() => {
+    const owner = new Owner()
+    const loading = loadFor(call, owner, key, variance)
+    const asking = isForced ? Cache.refresh(cache, key, loading) : Cache.getOrSet(cache, key, loading)
+    return Effect.flatMap(
+      Effect.exit(Effect.interruptible(asking)),
+      (exit): Effect.Effect<Taken, never, any> =>
+        exit._tag === "Failure"
+          ? Effect.zipRight(owner.take(undefined), Effect.failCause(exit.cause))
+          : Effect.flatMap(owner.take(exit.value), (delivery) =>
+            Effect.as(
+              delivery?.scope === undefined ? Effect.void : closeWithRequest(delivery.scope),
+              { outcome: exit.value, delivery }
+            ))
+    )
+  }))
+}
+
+const closeWithRequest = (scope: Scope.CloseableScope): Effect.Effect<void> =>
+  Effect.flatMap(Effect.serviceOption(Scope.Scope), (ofRequest) =>
+    Option.match(ofRequest, {
+      onNone: () => Scope.close(scope, Exit.void),
+      onSome: (ofRequest) => Scope.addFinalizerExit(ofRequest, (exit) => Scope.close(scope, exit))
+    }))
+
+/** The app, for the request as the key covers it. */
+const loadFor = (
+  call: Call,
+  owner: Owner,
+  key: ReadonlyArray<unknown>,
+  variance: Stored.Variance | undefined
+): Effect.Effect<Outcome, never, any> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      const { site, visit } = call
+      const request = requestOf(call, visit.fields)
+      return Effect.flatMap(
+        restore(load(asIf(call, request), request, visit, site.policy.load)),
+        (loaded) =>
+          Effect.flatMap(
+            isSent(request) ? misplaced(site) : restore(outcomeOf(call, key, variance, loaded)),
+            (outcome) => {
+              site.landed.set(outcome, ++site.loads)
+              return Effect.as(owner.deliver(outcome, loaded.delivery), outcome)
+            }
+          ).pipe(Effect.onInterrupt(() => letGo(loaded.delivery)))
+      )
+    })
+  )
+
+/** What of a load is for others. */
+const outcomeOf = (
+  call: Call,
+  key: ReadonlyArray<unknown>,
+  variance: Stored.Variance | undefined,
+  loaded: Loaded
+): Effect.Effect<Outcome, never, any> => {
+  const { site, visit } = call
+  switch (loaded._tag) {
+    case "Failed": {
+      const isOwn = loaded.delivery.handler._tag === "Some" || Cause.isInterrupted(loaded.cause)
+      return Effect.succeed({
+        _tag: "Failed",
+        cause: loaded.cause,
+        fingerprint: isOwn ? undefined : Rules.fingerprint(visit.fields)
+      })
+    }
+    case "NotStored":
+      return Effect.as(Effect.zipRight(site.unstorable.add(key, visit), replacedBy(call, key, loaded)), unstored())
+    case "Answered":
+      return variance === undefined ? underUrl(call, loaded) : underVariant(call, key, variance, loaded)
+  }
+}
+
+const unstored = (): Outcome => ({ _tag: "Unstored" })
+
+/** An answer that may not be stored ends the one before it, unless it is an error or is not for everybody. */
+const replacedBy = (
+  { site, visit }: Call,
+  key: ReadonlyArray<unknown>,
+  { reason, status }: Extract<Loaded, { readonly _tag: "NotStored" }>
+): Effect.Effect<unknown, never, any> =>
+  status >= 500 || reason === "refused" || visit.isPersonal || visit.isAuthorized
+    ? Effect.void
+    : Effect.ignore(Cache.invalidate(site.cache, key))
+
+/** Variants of a URL are found through its entry for this long after it was made, if they do not live longer. */
+const varianceMillis = 24 * 3_600_000
+
+const underUrl = (
+  call: Call,
+  { answer, vary }: Extract<Loaded, { readonly _tag: "Answered" }>
+): Effect.Effect<Outcome, never, any> => {
+  const { site } = call
+  if (vary.length === 0 && !site.policy.isVarying) return Effect.succeed(answer)
+  const variance: Stored.Variance = {
+    _tag: "Variance",
+    generation: randomUUID(),
+    names: vary,
+    lifetimeMillis: Math.max(varianceMillis, timeToLiveMillis(answer) + site.policy.graceMillis),
+    tags: answer.tags
+  }
+  // Before the entry that makes it count: who is told how answers vary finds this one.
+  const variant: Stored.Answer = { ...answer, generation: variance.generation }
+  site.landed.set(variant, site.loads + 1)
+  return Effect.as(Cache.refresh(site.cache, variantOf(call, variance), Effect.succeed<Outcome>(variant)), variance)
+}
+
+const underVariant = (
+  { site, visit }: Call,
+  key: ReadonlyArray<unknown>,
+  variance: Stored.Variance,
+  { answer, vary }: Extract<Loaded, { readonly _tag: "Answered" }>
+): Effect.Effect<Outcome, never, any> => {
+  if (vary.every((name) => variance.names.includes(name))) {
+    return Effect.succeed({ ...answer, generation: variance.generation })
+  }
+  const names = Array.from(new Set([...variance.names, ...vary])).sort()
+  if (names.length > maxNames) return Effect.as(site.unstorable.add(key, visit), unstored())
+  const wider: Stored.Variance = { ...variance, generation: randomUUID(), names, tags: answer.tags }
+  return Effect.as(Effect.ignore(Cache.set(site.cache, visit.primary, wider)), unstored())
+}
+
+/** The app has sent its answer itself, as it does where it is given to a server's `middleware`. */
+const misplaced = (site: Site): Effect.Effect<Outcome> =>
+  Effect.suspend(() => {
+    if (site.isMisplaced) return Effect.succeed(unstored())
+    site.isMisplaced = true
+    return Effect.as(
+      Effect.logWarning(
+        `HttpCache ${site.policy.name}: nothing is cached, as the answers it gets are sent already. ` +
+          "Wrap the app, serve(HttpCache.middleware()(app)), and not the server, serve(app, HttpCache.middleware())."
+      ),
+      unstored()
+    )
+  })
+
+// -----------------------------------------------------------------------------
+// the app behind it
+// -----------------------------------------------------------------------------
+
+export const requestOf = (
+  { request, site }: Call,
+  headers: Rules.Asked["headers"]
+): HttpServerRequest.HttpServerRequest =>
+  detached({
+    method: request.method,
+    ...Rules.shownTargets(request, site.policy.rules.query),
+    headers,
+    remoteAddress: request.remoteAddress
+  })
+
+/** The app, with `request` in place of the one that came. */
+export const asIf = ({ site }: Call, request: HttpServerRequest.HttpServerRequest): App => {
+  const { query } = site.policy.rules
+  return Effect.mapInputContext(site.app, (context: Context.Context<any>) => {
+    const shown = Context.add(context, HttpServerRequest.HttpServerRequest, request)
+    const params = Context.getOption(context, HttpServerRequest.ParsedSearchParams)
+    // Inside a router the parameters have been parsed already.
+    return typeof query === "string" || params._tag === "None" ? shown : Context.add(
+      shown,
+      HttpServerRequest.ParsedSearchParams,
+      Object.fromEntries(Object.entries(params.value).filter(([name]) => covers(query, name)))
+    )
+  })
+}

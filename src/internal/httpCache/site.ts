@@ -1,0 +1,102 @@
+/**
+ * A cache in front of an app, the requests it answers, and the form in which their
+ * answers are kept.
+ */
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import type * as Response from "@effect/platform/HttpServerResponse"
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as Cache from "../../Cache.js"
+import * as Codec from "../../Codec.js"
+import * as Rules from "../http/request.js"
+import * as Stored from "../http/stored.js"
+import type { Policy } from "./policy.js"
+import { Unstorable } from "./unstorable.js"
+
+export type App = Effect.Effect<Response.HttpServerResponse, any, any>
+
+/** What a load brings to those who wait for it; what is not `Stored` is kept by nobody. */
+export type Outcome =
+  | Stored.Stored
+  /** Its response was for the request that ran it, and for no other. */
+  | { readonly _tag: "Unstored" }
+  /** The app failed; shared with requests of the same fingerprint, where it has one. */
+  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any>; readonly fingerprint: string | undefined }
+
+export type HttpEntries = Cache.Cache<ReadonlyArray<unknown>, Outcome>
+
+/** A cache in front of an app. */
+export interface Site {
+  readonly policy: Policy
+  readonly cache: HttpEntries
+  readonly app: App
+  readonly unstorable: Unstorable
+  /** What loads in this process brought, by the number of the load. */
+  readonly landed: WeakMap<Outcome, number>
+  loads: number
+  /** The app sends its answers itself: nothing can be cached any more. */
+  isMisplaced: boolean
+}
+
+/** A request being answered. */
+export interface Call {
+  readonly site: Site
+  readonly request: HttpServerRequest.HttpServerRequest
+  readonly visit: Rules.Visit
+  readonly isForced: boolean
+  /** How many loads had ended when the request came. */
+  readonly cameAfter: number
+}
+
+export const isStored = (outcome: Outcome): outcome is Stored.Stored =>
+  outcome._tag === "Answer" || outcome._tag === "Variance"
+
+export const variantOf = ({ site, visit }: Call, variance: Stored.Variance): ReadonlyArray<unknown> =>
+  Rules.variantKey(visit.primary, site.policy.rules, visit.fields, variance.names)
+
+// -----------------------------------------------------------------------------
+// what is kept
+// -----------------------------------------------------------------------------
+
+const codec: Codec.Codec<Outcome> = Codec.make({
+  id: Stored.format,
+  encode: (outcome) =>
+    outcome._tag === "Answer" || outcome._tag === "Variance"
+      ? Effect.succeed(Stored.encode(outcome))
+      : Effect.fail(refuse(outcome, "an outcome that is not stored")),
+  decode: (bytes) => {
+    const stored = Stored.decode(bytes)
+    return stored === undefined ? Effect.fail(refuse(bytes, "not a stored answer")) : Effect.succeed(stored)
+  }
+})
+
+const refuse = (value: unknown, message: string): ParseResult.ParseError =>
+  ParseResult.parseError(new ParseResult.Type(Schema.Unknown.ast, value, message))
+
+export const timeToLiveMillis = (outcome: Outcome): number =>
+  outcome._tag === "Answer"
+    ? outcome.lifetimeMillis - outcome.initialAgeMillis
+    : outcome._tag === "Variance"
+    ? outcome.lifetimeMillis
+    : 0
+
+export const makeCache = (policy: Policy): HttpEntries =>
+  Cache.make<Outcome, never, ReadonlyArray<unknown>>({
+    name: policy.name,
+    codec,
+    timeToLive: (exit) => exit._tag === "Success" ? timeToLiveMillis(exit.value) : 0,
+    grace: policy.graceMillis,
+    tags: policy.staticTags ?? ((outcome) => "tags" in outcome ? outcome.tags : [])
+  })
+
+export const makeSite = (policy: Policy, cache: HttpEntries, app: App): Site => ({
+  policy,
+  cache,
+  app,
+  unstorable: new Unstorable(),
+  landed: new WeakMap(),
+  loads: 0,
+  isMisplaced: false
+})
