@@ -24,8 +24,10 @@ import { Bench } from "tinybench"
  * @property {number} [sliceMillis]
  * @property {number} [atLeast] the smallest `n`
  * @property {Array<Candidate>} candidates
+ * @property {{ text: string, of: string, to: string }} [headline] how many times the cost of `to` is that of `of`
  *
- * @typedef {{ name: string, median: number, min: number, max: number, nanos: number, note?: string }} Row
+ * @typedef {{ median: number, min: number, max: number }} Ratio
+ * @typedef {{ name: string, note?: string, ratio: Ratio }} Row
  */
 
 const clocks = {
@@ -36,7 +38,7 @@ const clocks = {
   wall: () => performance.now()
 }
 
-/** The rows of a group. `share` shortens slices and rounds: 1 for all of it. */
+/** The rows of a group, and its headline. `share` shortens slices and rounds: 1 for all of it. */
 export const measure = async (/** @type {Group} */ group, /** @type {number} */ share) => {
   const now = clocks[group.clock]
   const sliceMillis = (group.sliceMillis ?? 40) * Math.max(share, 0.2)
@@ -73,22 +75,23 @@ export const measure = async (/** @type {Group} */ group, /** @type {number} */ 
     }
   }
 
-  const base = costs.get(group.base)
-  return group.candidates.map(({ name, note }) => {
-    const own = costs.get(name)
-    const ratios = own.map((cost, i) => group.unit === "cost" ? cost / base[i] : base[i] / cost).sort((a, b) => a - b)
-    return {
+  const { base, headline, unit } = group
+  const ratio = (of, to) => spread(costs.get(of).map((cost, round) => cost / costs.get(to)[round]))
+  return {
+    rows: group.candidates.map(({ name, note }) => ({
       name,
-      median: middle(ratios),
-      min: ratios[0],
-      max: ratios.at(-1),
-      nanos: middle(own.toSorted((a, b) => a - b)) * 1e6,
-      note
-    }
-  })
+      note,
+      ratio: unit === "cost" ? ratio(name, base) : ratio(base, name)
+    })),
+    headline: headline && { text: headline.text, ratio: ratio(headline.of, headline.to) }
+  }
 }
 
-const middle = (sorted) => sorted[sorted.length >> 1]
+/** @returns {Ratio} */
+const spread = (ratios) => {
+  const sorted = ratios.toSorted((a, b) => a - b)
+  return { median: sorted[sorted.length >> 1], min: sorted[0], max: sorted.at(-1) }
+}
 
 const shuffled = (items) => {
   const all = [...items]

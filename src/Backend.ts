@@ -11,6 +11,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
@@ -338,7 +339,31 @@ export const fromBytes = (
 
 const isWellFormed = (key: string): boolean => (key as string & { isWellFormed: () => boolean }).isWellFormed()
 
-const longestTag = 1_024
+/**
+ * A lease that nobody takes, because who asked for it was interrupted, is given
+ * back when it comes. It is asked for in a fiber of its own, as what was granted to
+ * an interrupted fiber is lost.
+ */
+const keptOrGivenBack = (
+  operations: Operations,
+  key: string,
+  duration: Duration.Duration
+): Effect.Effect<Lease, BackendError> =>
+  operations.unsafe !== undefined
+    // The answer comes at once.
+    ? Effect.uninterruptible(operations.lease(key, duration))
+    : Effect.uninterruptible(
+      Effect.flatMap(Effect.forkDaemon(Effect.interruptible(operations.lease(key, duration))), (asking) =>
+        // Interruptible even where the caller is not: it must be, to take the answer without losing it.
+        Effect.onInterrupt(Effect.interruptible(Fiber.join(asking)), () =>
+          Effect.forkDaemon(
+            Effect.flatMap(Fiber.join(asking), ({ token }) =>
+              token._tag === "Some" ? operations.renew(key, token.value, Duration.zero) : Effect.void)
+          )))
+    )
+
+/** In UTF-16 units: the envelope has 16 bits for the length in bytes. */
+const longestTag = 16_384
 
 /** `operations` behind checks of what no store can take. */
 const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
@@ -393,7 +418,7 @@ const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
         ? check("increment", [key], () => operations.increment(key, by, retention), retention)
         : invalid("increment", `by must be a safe integer, not ${by}`),
     clear: (prefix) => check("clear", [prefix], () => operations.clear(prefix)),
-    lease: (key, duration) => check("lease", [key], () => operations.lease(key, duration), duration),
+    lease: (key, duration) => check("lease", [key], () => keptOrGivenBack(operations, key, duration), duration),
     renew: (key, token, duration) => check("renew", [key], () => operations.renew(key, token, duration)),
     fill: (key, token, entry, retention) =>
       check("fill", [key], () => operations.fill(key, token, entry, retention), retention),

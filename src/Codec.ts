@@ -118,11 +118,13 @@ export const string: Codec<string> = make({
     (value as string & { isWellFormed: () => boolean }).isWellFormed()
       ? Effect.succeed(utf8.encode(value))
       : Effect.fail(refuse(Schema.String.ast, value, "a string with a lone surrogate")),
-  decode: (bytes) =>
-    Effect.try({
-      try: () => text.decode(bytes),
-      catch: () => refuse(Schema.String.ast, bytes, "not UTF-8")
-    })
+  decode: (bytes) => {
+    try {
+      return Effect.succeed(text.decode(bytes))
+    } catch {
+      return Effect.fail(refuse(Schema.String.ast, bytes, "not UTF-8"))
+    }
+  }
 })
 
 /**

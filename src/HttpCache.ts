@@ -200,7 +200,8 @@ export const layerRouter = (options: Options = {}): Layer.Layer<never, never, Ca
 
 /**
  * `middleware` for a whole `HttpApi`. It is outside the security of the endpoints: keep
- * `authorization` and `cookies` as they are unless every answer is for everybody.
+ * `authorization` and `cookies` as they are unless every answer is for everybody, and
+ * name the fields of your API keys in `credentials`.
  *
  * @example
  * ```ts

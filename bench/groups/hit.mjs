@@ -49,6 +49,11 @@ export default async () => {
     text: "One call that is answered from memory, made in a running fiber.",
     unit: "cost",
     clock: "cpu",
+    headline: {
+      text: "effect's `Cache.get` costs so many times a memoized call",
+      of: "effect `Cache.get`",
+      to: "**memoized function**, a string"
+    },
     base: "the limit: one lazy step that answers from a `Map`",
     candidates: [
       ["the limit: one lazy step that answers from a `Map`", limit],

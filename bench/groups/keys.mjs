@@ -20,6 +20,7 @@ const fields = (i) => ({
 const reversed = (record) => Object.fromEntries(Object.entries(record).reverse())
 const large = (i) => ({ id: i, items: Array.from({ length: 90 }, (_, item) => ({ ...fields(item), id: i + item })) })
 
+/** @type {Array<[string, (i: number) => unknown]>} */
 const inputs = [
   ["a string", (i) => `user:${i}`],
   ["a number", (i) => i],
@@ -37,15 +38,15 @@ export default async () => {
   const groups = inputs.map(([name, make]) => {
     const keys = Array.from({ length: count }, (_, i) => make(i))
     return {
-      title: `The key of ${name}`,
-      text: `${count} of them in turn, made into the text that a backend is given.`,
+      title: "The key of a call",
+      text: "Made of its arguments: the text that a backend is given.",
       unit: "cost",
       clock: "cpu",
       base: "`JSON.stringify`",
       sliceMillis: 15,
       candidates: [
         { name: "`JSON.stringify`", run: each(keys, JSON.stringify) },
-        { name: "**the key**", run: each(keys, (key) => Cache.cacheKey(cache, key)) }
+        { name: `**${name}**`, run: each(keys, (key) => Cache.cacheKey(cache, key)) }
       ]
     }
   })

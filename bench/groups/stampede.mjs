@@ -49,7 +49,8 @@ export default async () => {
   })
 
   const floor = "the limit: all wait for one `Deferred`"
-  const candidates = [
+  /** @type {Array<[string, (n: number) => unknown]>} */
+  const herds = [
     [
       floor,
       herd(() =>
@@ -68,7 +69,8 @@ export default async () => {
       "bentocache `getOrSet`",
       herd((key) => Effect.succeed(Effect.promise(() => bento.getOrSet({ key, ttl: "1h", factory: loadingPromise }))))
     ]
-  ].map(([name, run]) => ({ name, run, note: "" }))
+  ]
+  const candidates = herds.map(([name, run]) => ({ name, run, note: "" }))
   for (const candidate of candidates) {
     loads = 0
     await candidate.run(1)
@@ -80,9 +82,14 @@ export default async () => {
     text: `A load of ${loadMillis} ms, asked for by ${callers.toLocaleString("en")} fibers at once.`,
     unit: "cost",
     clock: "cpu",
+    headline: {
+      text: "effect's `Cache.get` costs so many times a memoized call",
+      of: "effect `Cache.get`",
+      to: "**memoized function**"
+    },
     base: floor,
     noteTitle: "loads",
-    sliceMillis: 100,
+    sliceMillis: 250,
     candidates
   }
   return { groups: [group] }

@@ -34,8 +34,7 @@ const formats = {
     unpack: (bytes: Uint8Array, maxOutputLength: number) => promisify(gunzip)(bytes, { maxOutputLength })
   },
   brotli: {
-    pack: (bytes: Uint8Array) =>
-      promisify(brotliCompress)(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }),
+    pack: (bytes: Uint8Array) => promisify(brotliCompress)(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }),
     unpack: (bytes: Uint8Array, maxOutputLength: number) => promisify(brotliDecompress)(bytes, { maxOutputLength })
   }
 } as const

@@ -18,6 +18,7 @@ import * as Entry from "../internal/entry.js"
 import { mapPayload, withPayload } from "../internal/mapPayload.js"
 import { InvalidOption } from "../internal/options.js"
 import { pause } from "../internal/pause.js"
+import { Turns } from "../internal/turns.js"
 
 /**
  * The keys, the first of which encrypts; the others only decrypt. To rotate, put a
@@ -80,6 +81,7 @@ const bound = (key: string, codec: string, entry: Entry.Entry): Buffer =>
  * `self` with payloads encrypted and bound to their key and header. An entry that
  * was tampered with, moved, written without encryption or under a key that is not
  * among `keys` is a miss. Keys, tags, instants and sizes stay readable to the store.
+ * `increment` adds under a lease: where a load holds it, it waits for the load.
  *
  * @example
  * ```ts
@@ -101,6 +103,7 @@ export const wrap: {
 } = dual(2, (self: Backend.Backend, options: Options): Backend.Backend => {
   const secrets = secretsOf(options)
   const [current] = secrets
+  const turns = new Turns()
 
   const change = (key: string, entry: Entry.Entry): Entry.Entry => {
     const codec = `${entry.codec}${mark}${current.id}`
@@ -133,7 +136,7 @@ export const wrap: {
   const fail = (reason: Backend.Reason, description: string) =>
     Effect.fail(new Backend.BackendError({ backend: self.name, method: "increment", reason, description }))
 
-  /** The store cannot add to what it cannot read: whoever holds the lease does, and another write voids it. */
+  /** The store cannot add to what it cannot read: whoever holds the lease does, and any other write voids it. */
   const increment = (key: string, by: number, retention: Duration.Duration, left: number): Effect.Effect<
     number,
     Backend.BackendError
@@ -168,7 +171,7 @@ export const wrap: {
       change: (key, entry) => Effect.sync(() => change(key, entry)),
       restore: (key, entry) => Effect.sync(() => restore(key, entry))
     }),
-    increment: (key, by, retention) => Effect.uninterruptible(increment(key, by, retention, attempts))
+    increment: (key, by, retention) => turns.one(key)(Effect.uninterruptible(increment(key, by, retention, attempts)))
   }))
 })
 

@@ -6,17 +6,17 @@
  */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Redis, RedisOptions } from "ioredis"
 import * as Backend from "../Backend.js"
-import { fromConfig, requireMillis, requireNumber } from "../internal/options.js"
-import { type Failure, failureOf } from "../internal/redis/failure.js"
+import { fromConfig } from "../internal/options.js"
+import * as Client from "../internal/redis/client.js"
 import { BackOff, Link } from "../internal/redis/link.js"
-import { operations, type Settings } from "../internal/redis/operations.js"
+import { operations } from "../internal/redis/operations.js"
+import { one } from "../internal/redis/servers.js"
 
 // -----------------------------------------------------------------------------
 // models
@@ -28,14 +28,7 @@ import { operations, type Settings } from "../internal/redis/operations.js"
  * @since 1.0.0
  * @category models
  */
-export interface ClientOptions {
-  /** Begins every key of the backend in the server; `clear("")` clears no other. Default: `"cache:"`. */
-  readonly prefix?: string | undefined
-  /** How long a command may take before it fails with `Timeout`. Default: 500 milliseconds. */
-  readonly commandTimeout?: Duration.DurationInput | undefined
-  /** The largest payload that is sent, in bytes; above, a write fails with `TooLarge`. Default: 64 MiB. */
-  readonly maxValueBytes?: number | undefined
-}
+export interface ClientOptions extends Client.ClientOptions {}
 
 /**
  * Where the server is, and how it is used. What `url` says wins over `host`,
@@ -44,7 +37,7 @@ export interface ClientOptions {
  * @since 1.0.0
  * @category models
  */
-export interface Options extends ClientOptions {
+export interface Options extends Client.ConnectionOptions {
   /** `redis://[[username]:password@]host[:port][/db]`, `rediss://` for TLS, or the path of a Unix socket. */
   readonly url?: string | Redacted.Redacted<string> | undefined
   /** Default: `"localhost"`. */
@@ -55,19 +48,8 @@ export interface Options extends ClientOptions {
   readonly path?: string | undefined
   /** The number of the database. Default: 0. */
   readonly db?: number | undefined
-  readonly username?: string | undefined
-  readonly password?: Redacted.Redacted<string> | undefined
   /** `true`, or the options of `tls.connect`. Default: no TLS, but with a `rediss://` url. */
   readonly tls?: boolean | RedisOptions["tls"]
-  /** How long connecting may take, and how long `make` waits for the first answer. Default: 1 second. */
-  readonly connectTimeout?: Duration.DurationInput | undefined
-  /**
-   * Whether `make` fails when the server does not answer or refuses the
-   * credentials. Default: false; operations fail until it does answer.
-   */
-  readonly requireConnection?: boolean | undefined
-  /** Anything else ioredis takes. What is named here wins over the options this module is safe with. */
-  readonly options?: RedisOptions | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -113,22 +95,19 @@ export interface Options extends ClientOptions {
  */
 export const make = (options: Options = {}): Effect.Effect<Backend.Backend, Backend.BackendError, Scope.Scope> =>
   Effect.gen(function*() {
-    const settings = settingsOf(options)
-    const commandTimeout = commandTimeoutOf(options)
-    const connectTimeout = requireMillis("Redis", "connectTimeout", options.connectTimeout ?? 1_000)
-    const { Redis } = yield* load
+    const kit = Client.kitOf(module, name, options)
+    const connectTimeout = Client.connectTimeoutOf(module, options)
+    const { Redis } = yield* Client.load(module, kit)
     const link = yield* Effect.acquireRelease(
-      Effect.flatMap(clientArguments(options, connectTimeout), ({ args, backOff }) =>
-        Effect.try({
-          try: () => new Link(new Redis(...args), commandTimeout, backOff),
-          catch: () => errorOf("connect")({ reason: "InvalidInput", description: "ioredis refused the options" })
-        })),
+      Effect.flatMap(
+        clientArguments(options, connectTimeout, kit),
+        ({ args, backOff }) => Client.refusing(() => new Link(new Redis(...args), kit.commandTimeout, { backOff }), kit)
+      ),
       (link) => Effect.promise(() => link.end())
     )
     // Outside of the acquisition, so that it can be interrupted.
-    const connected = firstOutcome(link, connectTimeout)
-    yield* options.requireConnection === true ? connected : Effect.ignore(connected)
-    return yield* Backend.make(operations(link, settings))
+    yield* Client.connected((listener) => link.onOutcome(listener), connectTimeout, options, kit)
+    return yield* Backend.make(operations(one(link), kit.settings))
   })
 
 /**
@@ -156,11 +135,11 @@ export const fromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Backend.Backend, never, Scope.Scope> =>
   Effect.suspend(() => {
-    const settings = settingsOf(options)
+    const { commandTimeout, settings } = Client.kitOf(module, name, options)
     return Effect.acquireRelease(
-      Effect.sync(() => new Link(client, commandTimeoutOf(options))),
+      Effect.sync(() => new Link(client, commandTimeout)),
       (link) => Effect.sync(() => link.close())
-    ).pipe(Effect.flatMap((link) => Backend.make(operations(link, settings))))
+    ).pipe(Effect.flatMap((link) => Backend.make(operations(one(link), settings))))
   })
 
 // -----------------------------------------------------------------------------
@@ -215,76 +194,23 @@ export const layerFromClient = (client: Redis, options?: ClientOptions): Layer.L
 // the client
 // -----------------------------------------------------------------------------
 
+const module = "Redis"
 const name = "redis"
 
-const errorOf = (method: string) => (failure: Failure): Backend.BackendError =>
-  new Backend.BackendError({ backend: name, method, ...failure })
-
-const settingsOf = (options: ClientOptions): Settings => ({
-  name,
-  errorOf,
-  prefix: options.prefix ?? "cache:",
-  maxValueBytes: requireNumber("Redis", "maxValueBytes", options.maxValueBytes ?? 64 * 1024 * 1024, { min: 0 })
-})
-
-const commandTimeoutOf = (options: ClientOptions): number =>
-  requireMillis("Redis", "commandTimeout", options.commandTimeout ?? 500)
-
-const load = Effect.tryPromise({
-  try: () => import("ioredis"),
-  catch: (error) =>
-    errorOf("connect")({
-      ...failureOf(error),
-      reason: "Unknown",
-      description: "effect-caching/backends/Redis needs ioredis: npm install ioredis@5"
-    })
-})
-
-const clientArguments = (options: Options, connectTimeout: number) =>
+const clientArguments = (options: Options, connectTimeout: number, { errorOf }: Client.Kit) =>
   Effect.suspend(() => {
-    const { db, host, password, path, port, tls, username } = options
+    const { db, host, path, port } = options
     const url = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url
     if (url !== undefined && !isUrl(url)) {
       return Effect.fail(errorOf("connect")({ reason: "InvalidInput", description: "the url is not a redis url" }))
     }
     const backOff = new BackOff()
     const clientOptions: RedisOptions = {
-      // A lost reply is a failure, never a second try; nothing is kept to be sent later.
-      maxRetriesPerRequest: 0,
-      enableOfflineQueue: false,
-      retryStrategy: backOff.next,
-      connectTimeout,
-      disconnectTimeout: 100,
-      // The link asks for a first answer itself; ioredis' way prints where INFO is not permitted, and waits out a load.
-      enableReadyCheck: false,
-      disableClientInfo: true,
-      keepAlive: 10_000,
-      // ioredis 6 would speak RESP3; one protocol for both.
-      ...({ protocol: 2 } as object),
-      ...options.options,
-      ...withoutUndefined({ db, host, password: password && Redacted.value(password), path, port, username }),
-      ...(tls === undefined || tls === false ? {} : { tls: tls === true ? {} : tls }),
-      lazyConnect: true
+      ...Client.redisOptions(options, connectTimeout, backOff),
+      ...Client.withoutUndefined({ db, host, path, port })
     }
     const args: [any] = url === undefined ? [clientOptions] : [url, clientOptions] as any
     return Effect.succeed({ args, backOff })
   })
 
 const isUrl = (url: string): boolean => url.startsWith("/") || (/^rediss?:\/\//.test(url) && URL.canParse(url))
-
-const withoutUndefined = <A extends object>(record: A): { [K in keyof A]: NonNullable<A[K]> } =>
-  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as any
-
-const firstOutcome = (link: Link, timeout: number): Effect.Effect<void, Backend.BackendError> =>
-  Effect.async((resume) => {
-    const settle = (failure: Failure | undefined) => {
-      clearTimeout(timer)
-      resume(failure === undefined ? Effect.void : Effect.fail(errorOf("connect")(failure)))
-    }
-    const timer = setTimeout(() => settle({ reason: "Timeout" }), timeout)
-    const stop = link.onOutcome(settle)
-    return Effect.sync(() => {
-      clearTimeout(timer)
-      stop()
-    })
-  })

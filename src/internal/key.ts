@@ -143,7 +143,10 @@ const writeObject = (value: object, path: Path, within: Array<object>): string =
   if (value instanceof Date) return `D${value.getTime()};`
   if (value instanceof URL) return `L${sized(value.href, path)}`
   if (value instanceof Map) {
-    const pairs = Array.from(value, ([k, v]) => write(k, path && `${path}.key`, within) + write(v, path && `${path}.value`, within))
+    const pairs = Array.from(
+      value,
+      ([k, v]) => write(k, path && `${path}.key`, within) + write(v, path && `${path}.value`, within)
+    )
     return `M[${pairs.sort().join("")}]`
   }
   if (value instanceof Set) return `S[${writeAll(value, path, within).sort().join("")}]`

@@ -48,7 +48,9 @@ export const mapPayload = (self: Backend, { change, restore }: Form): Partial<Op
     fill: (key, token, entry, retention) =>
       Effect.flatMap(change(key, entry), (changed) => self.fill(key, token, changed, retention)),
     lease: (key, duration) =>
-      Effect.flatMap(self.lease(key, duration), (lease) =>
-        Effect.map(restored(key, lease.entry), (entry) => ({ ...lease, entry })))
+      Effect.flatMap(
+        self.lease(key, duration),
+        (lease) => Effect.map(restored(key, lease.entry), (entry) => ({ ...lease, entry }))
+      )
   }
 }

@@ -35,7 +35,7 @@ for (const storage of storages) {
     it.scoped("the client whose request runs the app leaves: the others get the answer", () =>
       Effect.gen(function*() {
         const { app, gate, interrupted, source, started } = yield* waiting
-        const { reach, through } = arrivals()
+        const { leave, reach, through } = arrivals()
         const client = yield* serve(through(HttpCache.middleware()(app)))
         const first = yield* Effect.fork(client.get("/a"))
         yield* Deferred.await(started)
@@ -44,6 +44,7 @@ for (const storage of storages) {
         )
         yield* reach(4)
         yield* Fiber.interrupt(first)
+        yield* leave(1)
         yield* Deferred.succeed(gate, undefined)
         for (const reply of yield* Fiber.join(others)) {
           assert.strictEqual(reply.status, 200)
@@ -84,16 +85,38 @@ for (const storage of storages) {
             headers: { "cache-control": "no-store" }
           })
         })
-        const { reach, through } = arrivals()
+        const { leave, reach, through } = arrivals()
         const client = yield* serve(through(HttpCache.middleware()(app)))
         const first = yield* Effect.fork(client.get("/a"))
         yield* Deferred.await(started)
         const second = yield* Effect.fork(client.get("/a"))
         yield* reach(2)
         yield* Fiber.interrupt(first)
+        yield* leave(1)
         yield* Deferred.succeed(gate, undefined)
         assert.strictEqual((yield* Fiber.join(second)).body, "run 2")
         assert.deepStrictEqual([...finalized].sort(), [1, 2])
+      }).pipe(provide))
+
+    it.scoped("those who waited for what is not stored go forward at the same time", () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const together = yield* Deferred.make<void>()
+        const { reach, through } = arrivals()
+        let runs = 0
+        const app = Effect.gen(function*() {
+          const run = ++runs
+          if (run === 10) yield* Deferred.succeed(together, undefined)
+          yield* Deferred.await(run === 1 ? gate : together)
+          return HttpServerResponse.text(`run ${run}`, { headers: { "cache-control": "no-store" } })
+        })
+        const client = yield* serve(through(HttpCache.middleware()(app)))
+        const asking = yield* Effect.fork(
+          Effect.all(Array.from({ length: 10 }, () => client.get("/a")), { concurrency: "unbounded" })
+        )
+        yield* reach(10)
+        yield* Deferred.succeed(gate, undefined)
+        assert.strictEqual(new Set((yield* Fiber.join(asking)).map(({ body }) => body)).size, 10)
       }).pipe(provide))
 
     it.scoped("requests for a page that is not stored do not wait for one another", () =>

@@ -257,6 +257,20 @@ describe("what is for everybody", () => {
     }).pipe(Effect.provide(memory())))
 })
 
+describe("what is not stored", () => {
+  it.scoped("keeps its cookie, whatever the preconditions of its request", () =>
+    Effect.gen(function*() {
+      const app = pageFor(
+        { ...fresh, etag: "\"a\"" },
+        (response, user) => HttpServerResponse.setCookie(response, "sid", user)
+      )
+      const client = yield* serve(HttpCache.middleware()(app))
+      const reply = yield* client.get("/page", { "if-none-match": "\"a\"" })
+      assert.strictEqual(reply.status, 200)
+      assert.strictEqual(reply.headers["set-cookie"], "sid=nobody")
+    }).pipe(Effect.provide(memory())))
+})
+
 describe("§2.6: ten users with sessions, many of whom leave", () => {
   for (const storage of storages) {
     it.scoped(`no byte crosses (${storage})`, () =>

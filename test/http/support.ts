@@ -87,32 +87,44 @@ export const storages = ["values", "bytes"] as const
 
 export const memory = (storage: "values" | "bytes" = "values"): Layer.Layer<CacheBackend> => Memory.layer({ storage })
 
-/** Counts requests on their way to the app. */
+/** Counts requests on their way to the app, and those whose clients have left. */
 export interface Arrivals {
-  readonly count: () => number
   /** Waits until so many have come. */
   readonly reach: (count: number) => Effect.Effect<void>
+  /** Waits until the server has noticed that so many were given up. */
+  readonly leave: (count: number) => Effect.Effect<void>
   readonly through: <E, R>(app: HttpApp.Default<E, R>) => HttpApp.Default<E, R>
 }
 
-export const arrivals = (): Arrivals => {
+const counter = () => {
   let count = 0
   let waiting: ReadonlyArray<readonly [count: number, resume: () => void]> = []
   return {
-    count: () => count,
-    reach: (wanted) =>
+    add: () => {
+      count++
+      const ready = waiting.filter(([wanted]) => count >= wanted)
+      waiting = waiting.filter(([wanted]) => count < wanted)
+      // The request that is counted goes on before those who waited for it.
+      for (const [, resume] of ready) setImmediate(resume)
+    },
+    until: (wanted: number) =>
       Effect.async<void>((resume) => {
         if (count >= wanted) resume(Effect.void)
         else waiting = [...waiting, [wanted, () => resume(Effect.void)]]
-      }),
+      })
+  }
+}
+
+export const arrivals = (): Arrivals => {
+  const come = counter()
+  const left = counter()
+  return {
+    reach: come.until,
+    leave: left.until,
     through: (app) =>
       Effect.suspend(() => {
-        count++
-        const ready = waiting.filter(([wanted]) => count >= wanted)
-        waiting = waiting.filter(([wanted]) => count < wanted)
-        // The request that arrives goes on before those who waited for it.
-        for (const [, resume] of ready) setImmediate(resume)
-        return app
+        come.add()
+        return Effect.onInterrupt(app, () => Effect.sync(left.add))
       })
   }
 }

@@ -41,11 +41,15 @@ const silently = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, 
 
 /** Calls for distinct arguments: each must answer right, and in time. */
 const callsAnswer = (square: ReturnType<typeof make>["square"], count: number) =>
-  Effect.forEach(Array.from({ length: count }, (_, i) => i), (n) =>
-    Effect.map(Effect.timed(square(n)), ([time, answer]) => {
-      assert.strictEqual(answer, n * n)
-      assert.isBelow(Duration.toMillis(time), bound)
-    }), { concurrency: 5, discard: true })
+  Effect.forEach(
+    Array.from({ length: count }, (_, i) => i),
+    (n) =>
+      Effect.map(Effect.timed(square(n)), ([time, answer]) => {
+        assert.strictEqual(answer, n * n)
+        assert.isBelow(Duration.toMillis(time), bound)
+      }),
+    { concurrency: 5, discard: true }
+  )
 
 /** Until a value is stored again, at most a second. */
 const storesWithinASecond = Effect.gen(function*() {

@@ -13,7 +13,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import { type Backend, BackendError, CacheBackend, type TagVersion } from "../../Backend.js"
 import type { Flight } from "../flights.js"
@@ -21,7 +20,7 @@ import { isRefreshDue } from "../freshness.js"
 import * as Key from "../key.js"
 import { type CurrentLoad, currentLoad, isSameVersion } from "./currentLoad.js"
 import { type Call, fly, loadOnly, type Outcome } from "./load.js"
-import { type Found, isOwn, judge, nothing } from "./lookup.js"
+import { type Found, isOwn, nothing, read } from "./lookup.js"
 import * as Observe from "./observe.js"
 import type { Policy } from "./policy.js"
 
@@ -142,13 +141,8 @@ const answer = (
   })
 
 /** What is stored; `undefined` where the backend cannot say and the call goes on without it. */
-const find = (call: Call): Effect.Effect<Found | undefined, BackendError, any> => {
-  const { backend, key, policy } = call
-  const reading = Effect.flatMap(
-    backend.get(key),
-    (entry) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => judge(policy, backend, Option.getOrUndefined(entry), now))
-  )
+const find = ({ backend, key, policy }: Call): Effect.Effect<Found | undefined, BackendError, any> => {
+  const reading = read(policy, backend, key)
   return policy.isFailingOpen
     ? Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(policy.name, error), undefined))
     : reading

@@ -12,7 +12,7 @@ import { type Backend, BackendError, CacheBackend, type Entry } from "../../Back
 import { remaining } from "../derive.js"
 import { invalidKey, keyOf } from "./call.js"
 import { encodedEntry } from "./load.js"
-import { type Found, judgeMany } from "./lookup.js"
+import { type Found, judgeMany, read } from "./lookup.js"
 import type { Lookup } from "./model.js"
 import { maxTags, type Policy } from "./policy.js"
 
@@ -52,13 +52,12 @@ const findMany = (
   userKeys: ReadonlyArray<unknown>
 ): Effect.Effect<ReadonlyArray<Found>, BackendError, any> =>
   withKeys(policy, method, userKeys, (backend, keys) =>
-    Effect.flatMap(
-      Effect.zip(
-        keys.length === 1 ? Effect.map(backend.get(keys[0]!), (_) => [_]) : backend.getMany(keys),
-        Clock.currentTimeMillis
-      ),
-      ([entries, now]) => judgeMany(policy, backend, entries.map(Option.getOrUndefined), now)
-    ))
+    keys.length === 1
+      ? Effect.map(read(policy, backend, keys[0]!), (found) => [found])
+      : Effect.flatMap(
+        Effect.zip(backend.getMany(keys), Clock.currentTimeMillis),
+        ([entries, now]) => judgeMany(policy, backend, entries.map(Option.getOrUndefined), now)
+      ))
 
 const freshValue = ({ entry, state }: Found): Option.Option<any> => {
   const exit = state === "hit" ? entry?.exit as Exit.Exit<any, any> | undefined : undefined

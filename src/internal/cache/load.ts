@@ -117,10 +117,12 @@ const askForRight = (
   isForced: boolean,
   restore: Restore
 ): Effect.Effect<Right, BackendError, any> => {
-  const { backend, policy } = call
+  const { backend, key, policy } = call
+  // In this process whoever holds a lease cannot vanish without giving it back.
+  const duration = backend.unsafe === undefined ? policy.leaseDuration : Duration.infinity
   const ask = (pollMillis: number): Effect.Effect<Right, BackendError, any> =>
     Effect.flatMap(
-      askForLease(call, restore),
+      backend.lease(key, duration),
       (lease) =>
         Effect.flatMap(
           isForced ? Effect.succeed(undefined) : filledBy(lease),
@@ -169,23 +171,6 @@ const askForRight = (
       (error): Effect.Effect<Right> => Effect.as(Observe.backendError(policy.name, error), { _tag: "Unknown" } as const)
     )
     : ask(firstPollMillis)
-}
-
-const askForLease = ({ backend, key, policy }: Call, restore: Restore): Effect.Effect<Lease, BackendError> => {
-  // In this process the answer comes at once and whoever holds the lease cannot vanish without giving it back.
-  if (backend.unsafe !== undefined) return backend.lease(key, Duration.infinity)
-  return Effect.flatMap(
-    Effect.forkDaemon(backend.lease(key, policy.leaseDuration)),
-    (asking) =>
-      Effect.onInterrupt(restore(Fiber.join(asking)), () =>
-        // The answer may still come: what it grants is given back by the fiber that waits for it.
-        Effect.forkDaemon(
-          Effect.flatMap(
-            Fiber.join(asking),
-            ({ token }) => token._tag === "Some" ? backend.renew(key, token.value, Duration.zero) : Effect.void
-          )
-        ))
-  )
 }
 
 const giveBack = (call: Call, token: string): Effect.Effect<void> =>

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type { Backend, BackendError, TagVersion } from "../../Backend.js"
 import { counterCodec, type Entry } from "../entry.js"
 import { stateAt } from "../freshness.js"
@@ -26,20 +27,6 @@ export const isOwn = (policy: Policy, entry: Entry): boolean =>
     ? policy.failure !== undefined && entry.codec === policy.failure.id
     : entry.codec === policy.success.id || entry.codec === counterCodec
 
-/** The entry's payload as an `Exit`; decoded once, then kept on the entry. */
-const decoded = (policy: Policy, entry: Entry): Effect.Effect<boolean, never, any> => {
-  if (entry.exit !== undefined) return Effect.succeed(true)
-  const codec = entry.isFailure ? policy.failure! : policy.success
-  return Effect.matchEffect(codec.decode(entry.bytes!), {
-    onSuccess: (value) =>
-      Effect.sync(() => {
-        entry.exit = entry.isFailure ? Exit.fail(value) : Exit.succeed(value)
-        return true
-      }),
-    onFailure: () => Effect.as(undecodableEntry(policy.name), false)
-  })
-}
-
 /** What the versions of an entry's tags, compared with those of now, make of it. */
 const compare = (
   stored: ReadonlyArray<TagVersion>,
@@ -54,6 +41,33 @@ const compare = (
   return state
 }
 
+/** The entry, if it is this cache's and may still be served by its header. */
+const usable = (policy: Policy, entry: Entry | undefined, now: number): Entry | undefined =>
+  entry !== undefined && isOwn(policy, entry) && stateAt(entry, now) !== "expired" ? entry : undefined
+
+/** Judges a usable entry. Its payload is decoded once, then kept on it. */
+const judgeUsable = (
+  policy: Policy,
+  entry: Entry,
+  current: ReadonlyArray<TagVersion>,
+  now: number
+): Effect.Effect<Found, never, any> => {
+  const byTags = compare(entry.tags, current)
+  // Made stale where nothing stale may be served: a miss.
+  const isEnded = byTags === "hard" || (byTags === "soft" && policy.graceMillis === 0)
+  if (isEnded) return Effect.succeed({ state: "miss", entry, current })
+  const found: Found = { state: byTags === "soft" || stateAt(entry, now) === "stale" ? "stale" : "hit", entry, current }
+  if (entry.exit !== undefined) return Effect.succeed(found)
+  const codec = entry.isFailure ? policy.failure! : policy.success
+  return Effect.matchEffect(codec.decode(entry.bytes!), {
+    onSuccess: (value) => {
+      entry.exit = entry.isFailure ? Exit.fail(value) : Exit.succeed(value)
+      return Effect.succeed(found)
+    },
+    onFailure: () => Effect.as(undecodableEntry(policy.name), nothing)
+  })
+}
+
 /** Judges entries found at one instant, reading the versions of all their tags in one round trip. */
 export const judgeMany = (
   policy: Policy,
@@ -61,9 +75,7 @@ export const judgeMany = (
   entries: ReadonlyArray<Entry | undefined>,
   now: number
 ): Effect.Effect<ReadonlyArray<Found>, BackendError, any> => {
-  const live = entries.map((entry) =>
-    entry !== undefined && isOwn(policy, entry) && stateAt(entry, now) !== "expired" ? entry : undefined
-  )
+  const live = entries.map((entry) => usable(policy, entry, now))
   const tags = live.flatMap((entry) => entry?.tags ?? [])
   return Effect.flatMap(
     tags.length === 0 ? Effect.succeed(tags) : backend.refreshTags(tags),
@@ -73,12 +85,7 @@ export const judgeMany = (
         if (entry === undefined) return Effect.succeed(nothing)
         const current = versions.slice(at, at + entry.tags.length)
         at += entry.tags.length
-        const byTags = compare(entry.tags, current)
-        // Made stale where nothing stale may be served: a miss.
-        const isEnded = byTags === "hard" || (byTags === "soft" && policy.graceMillis === 0)
-        if (isEnded) return Effect.succeed<Found>({ state: "miss", entry, current })
-        const state = byTags === "soft" || stateAt(entry, now) === "stale" ? "stale" : "hit"
-        return Effect.map(decoded(policy, entry), (isDecoded): Found => isDecoded ? { state, entry, current } : nothing)
+        return judgeUsable(policy, entry, current, now)
       })
     }
   )
@@ -87,9 +94,20 @@ export const judgeMany = (
 export const judge = (
   policy: Policy,
   backend: Backend,
-  entry: Entry | undefined,
+  found: Entry | undefined,
   now: number
-): Effect.Effect<Found, BackendError, any> =>
-  entry === undefined
-    ? Effect.succeed(nothing)
-    : Effect.map(judgeMany(policy, backend, [entry], now), (found) => found[0]!)
+): Effect.Effect<Found, BackendError, any> => {
+  const entry = usable(policy, found, now)
+  if (entry === undefined) return Effect.succeed(nothing)
+  return entry.tags.length === 0
+    ? judgeUsable(policy, entry, entry.tags, now)
+    : Effect.flatMap(backend.refreshTags(entry.tags), (current) => judgeUsable(policy, entry, current, now))
+}
+
+/** What is stored under the key. */
+export const read = (policy: Policy, backend: Backend, key: string): Effect.Effect<Found, BackendError, any> =>
+  Effect.flatMap(
+    backend.get(key),
+    (entry) =>
+      Effect.clockWith((clock) => judge(policy, backend, Option.getOrUndefined(entry), clock.unsafeCurrentTimeMillis()))
+  )

@@ -169,11 +169,15 @@ export const declaredNames = (rules: RequestRules): ReadonlyArray<string> => [
   ...(rules.authorization === "per user" ? rules.credentials : [])
 ]
 
-/** Their names as the answer's `Vary` has them. */
-export const declaredVary = (rules: RequestRules, written: ReadonlyArray<string>): ReadonlyArray<string> => [
-  ...written,
+/** Their names as the answer's `Vary` has them; `fields` and `credentials` as the program wrote them. */
+export const declaredVary = (
+  rules: RequestRules,
+  fields: ReadonlyArray<string>,
+  credentials: ReadonlyArray<string>
+): ReadonlyArray<string> => [
+  ...fields,
   ...(typeof rules.cookies === "object" ? ["Cookie"] : []),
-  ...(rules.authorization === "per user" ? ["Authorization"] : [])
+  ...(rules.authorization === "per user" ? ["Authorization", ...credentials] : [])
 ]
 
 /** The key of the variant that answers these fields. */

@@ -8,23 +8,11 @@
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
 import * as HttpApp from "@effect/platform/HttpApp"
-import * as HttpApp from "@effect/platform/HttpApp"
-import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
-import * as Response from "@effect/platform/HttpServerResponse"
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
-import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import * as Cache from "../../Cache.js"
 import { appendStatus, type Forward, type Status } from "../http/cacheStatus.js"
 import { isNotModified } from "../http/conditional.js"
@@ -186,8 +174,8 @@ const deliver = ({ site, visit }: Call, { exit, handler }: Delivery, status: Sta
       Effect.zipRight(
         handler._tag === "Some" ? HttpApp.appendPreResponseHandler(handler.value) : Effect.void,
         Effect.map(exit, (response) =>
-          // A file that is open must be sent to be closed.
-          response.body._tag !== "Raw" && isNotModified(visit.preconditions, response.status, response.headers, now)
+          // What is not stored may set cookies, or have a body that must be sent to be closed.
+          status.isStored === true && isNotModified(visit.preconditions, response.status, response.headers, now)
             ? Response.empty({ status: 304, headers: notModifiedFields(response.headers) })
             : response)
       ),

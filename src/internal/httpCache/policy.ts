@@ -97,7 +97,7 @@ export const compile = (options: Options): Policy => {
           options.captureTimeout === undefined ? 5_000 : requireMillis(module, "captureTimeout", options.captureTimeout)
         )
       },
-      addedVary: declaredVary(rules, vary),
+      addedVary: declaredVary(rules, vary, options.credentials ?? []),
       storeIf: question(options.storeIf) ?? (() => Effect.succeed(true)),
       tags: typeof tags === "function"
         ? tags as (

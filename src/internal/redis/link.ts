@@ -11,7 +11,19 @@ import { closed, type Failure, failureOf, notConnected, timedOut } from "./failu
 import type { Script } from "./scripts.js"
 
 export type Argument = string | number | Buffer
-export type Command = "get" | "mget" | "evalsha" | "eval" | "scan" | "unlink" | "ping" | "select"
+export type Command =
+  | "get"
+  | "mget"
+  | "evalsha"
+  | "eval"
+  | "scan"
+  | "unlink"
+  | "ping"
+  | "select"
+  | "role"
+  | "asking"
+  | "cluster"
+  | "sentinel"
 export type Done = (failure: Failure | undefined, reply: any) => void
 
 /** Every command of ioredis has a variant that answers bytes, and takes its arguments as a list too. */
@@ -45,7 +57,17 @@ export class BackOff {
   }
 }
 
+export interface Options {
+  /** When to connect again. With it the client is ours: to connect, to reconnect and to close. */
+  readonly backOff?: BackOff | undefined
+  /** What the server must be; one that is something else is not used. */
+  readonly role?: "master" | "slave" | undefined
+  /** Called when the connection has been lost, or given up. */
+  readonly onDown?: (() => void) | undefined
+}
+
 export class Link {
+  private readonly backOff: BackOff | undefined
   /** In the order in which they were sent, which is that of their deadlines. */
   private readonly calls = new Set<Call>()
   private readonly listeners = new Set<(failure: Failure | undefined) => void>()
@@ -57,12 +79,13 @@ export class Link {
   private lastFailure: Failure | undefined
   private silence = { timeouts: 0, bytesRead: 0, since: 0 }
 
-  /** With a `backOff` the client is ours: to connect, to reconnect and to close. */
   constructor(
     readonly client: Redis,
     private readonly timeout: number,
-    private readonly backOff?: BackOff | undefined
+    private readonly options: Options = {}
   ) {
+    const { backOff } = options
+    this.backOff = backOff
     this.isUp = backOff === undefined
     client.on("error", this.onError)
     if (backOff === undefined) return
@@ -70,10 +93,20 @@ export class Link {
     client.on("ready", () => this.probe())
     client.on("close", () => {
       clearTimeout(this.handshake)
-      this.isUp = false
-      this.notify(this.lastFailure ?? notConnected)
+      this.goDown()
+      this.notify(this.failure)
     })
     if (client.status === "wait") client.connect().catch(() => {})
+  }
+
+  /** `connecting` until the connection being made has answered or failed for the first time. */
+  get state(): "up" | "connecting" | "down" {
+    return this.isClosed ? "down" : this.isUp ? "up" : this.lastFailure === undefined ? "connecting" : "down"
+  }
+
+  /** What last went wrong with the connection. */
+  get failure(): Failure {
+    return this.isClosed ? closed : this.lastFailure ?? notConnected
   }
 
   /** Calls back when the connection being made answers, or fails. */
@@ -83,19 +116,29 @@ export class Link {
     return () => this.listeners.delete(listener)
   }
 
-  send(command: Command, args: Array<Argument>, done: Done): void {
-    if (this.isClosed) done(closed, undefined)
-    else if (!this.isUp) done(this.lastFailure ?? notConnected, undefined)
-    else this.issue(command, args, done)
+  /** `isAsking` for a key on its way to this server, as another one has told. */
+  send(command: Command, args: Array<Argument>, done: Done, isAsking = false): void {
+    if (this.isClosed || !this.isUp) return done(this.failure, undefined)
+    if (isAsking) this.issue("asking", [], () => {})
+    this.issue(command, args, done)
   }
 
-  run(script: Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, done: Done): void {
+  run(
+    script: Script,
+    keys: ReadonlyArray<string>,
+    args: ReadonlyArray<Argument>,
+    done: Done,
+    isAsking = false
+  ): void {
     const rest = [keys.length, ...keys, ...args]
     this.send(
       "evalsha",
       [script.sha, ...rest],
       (failure, reply) =>
-        failure?.cause?.code === "NOSCRIPT" ? this.send("eval", [script.text, ...rest], done) : done(failure, reply)
+        failure?.cause?.code === "NOSCRIPT"
+          ? this.send("eval", [script.text, ...rest], done, isAsking)
+          : done(failure, reply),
+      isAsking
     )
   }
 
@@ -181,12 +224,8 @@ export class Link {
       const isAnswer = failure === undefined ||
         (db === 0 && (failure.reason === "Unavailable" || failure.cause?.code === "NOPERM"))
       if (isAnswer) {
-        clearTimeout(this.handshake)
-        this.isUp = true
-        this.backOff?.reset()
-        this.lastFailure = undefined
-        this.silence.timeouts = 0
-        this.notify(undefined)
+        if (this.options.role === undefined) this.goUp()
+        else this.examine(this.options.role)
       } else if (!this.isClosed) {
         // After a refused password everything is refused: what came first says more.
         this.replace(
@@ -196,9 +235,34 @@ export class Link {
     })
   }
 
-  private replace(failure: Failure): void {
+  /** Uses the connection if the server is what it must be. */
+  private examine(role: "master" | "slave"): void {
+    this.issue("role", [], (failure, reply) => {
+      if (this.isClosed) return
+      const found = failure === undefined ? String(reply[0]) : undefined
+      if (found === role || failure?.cause?.code === "NOPERM") this.goUp()
+      else this.replace(failure ?? { reason: "Unavailable", description: `the server is a ${found}, not a ${role}` })
+    })
+  }
+
+  private goUp(): void {
+    clearTimeout(this.handshake)
+    this.isUp = true
+    this.backOff?.reset()
+    this.lastFailure = undefined
+    this.silence.timeouts = 0
+    this.notify(undefined)
+  }
+
+  private goDown(): void {
+    if (!this.isUp) return
     this.isUp = false
+    if (!this.isClosed) this.options.onDown?.()
+  }
+
+  private replace(failure: Failure): void {
     this.lastFailure = failure
+    this.goDown()
     if (this.client.status === "ready" || this.client.status === "connect") this.client.disconnect(true)
     this.notify(failure)
   }

@@ -1,5 +1,5 @@
 /**
- * The whole contract of a backend over a link to a Redis server.
+ * The whole contract of a backend over Redis servers.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -10,9 +10,10 @@ import type { BackendError, Item, Lease, Operations } from "../../Backend.js"
 import * as derive from "../derive.js"
 import * as Entry from "../entry.js"
 import type { Failure } from "./failure.js"
-import type { Argument, Command, Done, Link } from "./link.js"
-import { entryOf, Readers } from "./readers.js"
+import type { Argument, Done, Link } from "./link.js"
+import { entryOf } from "./readers.js"
 import * as scripts from "./scripts.js"
+import type { Servers, Survey } from "./servers.js"
 
 const readBatch = 1_000
 const removeBatch = 500
@@ -28,16 +29,14 @@ export interface Settings {
   readonly errorOf: (method: string) => (failure: Failure) => BackendError
 }
 
-/** The contract over `link`. */
-export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }: Settings): Operations => {
-  const readers = new Readers(link)
-  /** ioredis puts it before the keys of commands, but neither before a pattern nor off what SCAN answers. */
-  const clientPrefix = link.client.options.keyPrefix ?? ""
+/** The contract over `servers`. */
+export const operations = (servers: Servers, { errorOf, maxValueBytes, name, prefix }: Settings): Operations => {
+  const { keyPrefix } = servers
 
   // An entry and its lease have one hash slot: braces are the lease's alone.
   const share = escapeBraces(prefix)
   const wire = (key: string): string => share + escapeBraces(key)
-  const leaseOf = (wired: string): string => `{${wired}}~lease`
+  const leaseOf = (wired: string): string => `{${keyPrefix}${wired}}~lease`
   const both = (key: string): [key: string, lease: string] => {
     const wired = wire(key)
     return [wired, leaseOf(wired)]
@@ -50,15 +49,42 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
       )
     )
 
-  const command = (method: string, name: Command, args: Array<Argument>) =>
-    attempt(method, (done) => link.send(name, args, done))
-
   const run = (
     method: string,
     script: scripts.Script,
     keys: ReadonlyArray<string>,
     args: ReadonlyArray<Argument>
-  ) => attempt(method, (done) => link.run(script, keys, args, done))
+  ) => attempt(method, (done) => servers.run(script, keys, args, done))
+
+  /**
+   * One command for all items where one server has them all, one for each where
+   * several do; the replies in that order, when the last one is there.
+   */
+  const inParts = <A>(
+    method: string,
+    items: ReadonlyArray<A>,
+    send: (part: ReadonlyArray<A>, done: Done) => void
+  ): Effect.Effect<Array<any>, BackendError> => {
+    if (servers.isOne) return Effect.map(attempt(method, (done) => send(items, done)), (reply) => [reply])
+    if (items.length === 0) return Effect.succeed([])
+    return attempt(method, (done) => {
+      const replies = items.map((): unknown => undefined)
+      let left = items.length
+      let failed: Failure | undefined
+      servers.together(() =>
+        items.forEach((item, index) =>
+          send([item], (failure, reply) => {
+            failed ??= failure
+            replies[index] = reply
+            if (--left === 0) done(failed, replies)
+          })
+        )
+      )
+    })
+  }
+
+  const unlink = (method: string, keys: ReadonlyArray<string | Buffer>): Effect.Effect<unknown, BackendError> =>
+    inParts(method, keys, (part, done) => servers.send(part[0]!, "unlink", [...part], done))
 
   /** As `run`, with the time of the Clock for the first argument. */
   const runNow = (
@@ -85,29 +111,32 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
     })
 
   const get: Operations["get"] = (key) =>
-    Clock.clockWith((clock) =>
-      Effect.async((resume) =>
-        readers.read(wire(key), (failure, entry) =>
-          resume(
-            failure === undefined
-              ? Effect.succeed(live(entry, clock.unsafeCurrentTimeMillis()))
-              : Effect.fail(errorOf("get")(failure))
-          ))
-      )
+    Effect.async((resume) =>
+      servers.read(wire(key), (failure, entry) =>
+        resume(
+          failure === undefined
+            ? Effect.clockWith((clock) => Effect.succeed(live(entry, clock.unsafeCurrentTimeMillis())))
+            : Effect.fail(errorOf("get")(failure))
+        ))
     )
 
   const mget = (
     method: string,
-    keys: ReadonlyArray<string>
-  ): Effect.Effect<Array<Buffer | null>, BackendError> =>
-    keys.length <= readBatch
-      ? command(method, "mget", [...keys])
-      : Effect.map(
-        Effect.forEach(chunksOf(keys, readBatch), (chunk) => command(method, "mget", chunk), {
-          concurrency: "unbounded"
-        }),
-        (replies) => replies.flat()
-      )
+    keys: ReadonlyArray<string>,
+    send: Servers["send"]
+  ): Effect.Effect<Array<Buffer | null>, BackendError> => {
+    const batch = (keys: ReadonlyArray<string>) =>
+      inParts(method, keys, (part, done) => send(part[0]!, "mget", [...part], done))
+    return Effect.map(
+      keys.length <= readBatch
+        ? batch(keys)
+        : Effect.map(
+          Effect.forEach(chunksOf(keys, readBatch), batch, { concurrency: "unbounded" }),
+          (batches) => batches.flat()
+        ),
+      (replies) => replies.length === 1 ? replies[0] : replies.flat()
+    )
+  }
 
   const setMany = (method: string, items: ReadonlyArray<Item>): Effect.Effect<void, BackendError> =>
     Effect.flatMap(
@@ -120,13 +149,24 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
       (writes) =>
         Effect.forEach(
           batchesOf(writes, ([, [value]]) => value.length),
-          (batch) => run(method, scripts.set, batch.flatMap(([keys]) => keys), batch.flatMap(([, value]) => value)),
+          (batch) =>
+            inParts(method, batch, (part, done) =>
+              servers.run(
+                scripts.set,
+                part.flatMap(([keys]) => keys),
+                part.flatMap(([, value]) => value),
+                done
+              )),
           { discard: true }
         )
     )
 
   const remove = (method: string, keys: ReadonlyArray<string>): Effect.Effect<number, BackendError> =>
-    runNow(method, scripts.remove, keys.flatMap(both), [])
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.map(
+        inParts(method, keys, (part, done) => servers.run(scripts.remove, part.flatMap(both), [now], done)),
+        (removed) => removed.reduce<number>((sum, count) => sum + Number(count), 0)
+      ))
 
   /** The versions under keys, new ones where there are none, all kept for `tagRetention` from now. */
   const versions = (
@@ -134,10 +174,11 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
     keys: ReadonlyArray<string>
   ): Effect.Effect<ReadonlyArray<string>, BackendError> =>
     Effect.map(
-      Effect.forEach(chunksOf(keys, readBatch), (chunk): Effect.Effect<Array<Buffer>, BackendError> =>
-        run(method, scripts.versions, chunk, [pxOf(derive.tagRetention), ...chunk.map(derive.newVersion)])),
+      Effect.forEach(chunksOf(keys, readBatch), (chunk) =>
+        inParts(method, chunk, (part, done) =>
+          servers.run(scripts.versions, part, [pxOf(derive.tagRetention), ...part.map(derive.newVersion)], done))),
       (replies) =>
-        replies.flat().map(String)
+        replies.flat(2).map(String)
     )
 
   /** As `versions`, but only where one is missing is anything written. */
@@ -145,7 +186,7 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
     method: string,
     keys: ReadonlyArray<string>
   ): Effect.Effect<ReadonlyArray<string>, BackendError> =>
-    Effect.flatMap(mget(method, keys), (replies) => {
+    Effect.flatMap(mget(method, keys, servers.send), (replies) => {
       const missing = keys.filter((_, index) => replies[index] === null)
       if (missing.length === 0) return Effect.succeed(replies.map(String))
       return Effect.map(versions(method, missing), (made) => {
@@ -162,17 +203,35 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
 
   const epoch = wire(derive.reserved.epoch)
 
-  const unlinkMatching = (pattern: string, cursor: string | Buffer = "0"): Effect.Effect<void, BackendError> =>
+  const unlinkMatching = (
+    link: Link,
+    pattern: string,
+    cursor: string | Buffer = "0"
+  ): Effect.Effect<void, BackendError> =>
     Effect.flatMap(
-      command("clear", "scan", [cursor, "MATCH", pattern, "COUNT", scanCount]),
+      attempt("clear", (done) => link.send("scan", [cursor, "MATCH", pattern, "COUNT", scanCount], done)),
       ([next, keys]: [Buffer, Array<Buffer>]) => {
-        const found = keys.map((key) => key.subarray(Buffer.byteLength(clientPrefix)))
-        const unlinked = Effect.forEach(chunksOf(found, readBatch), (chunk) => command("clear", "unlink", chunk), {
+        const found = keys.map((key) => key.subarray(Buffer.byteLength(keyPrefix)))
+        const unlinked = Effect.forEach(chunksOf(found, readBatch), (chunk) => unlink("clear", chunk), {
           discard: true
         })
-        return String(next) === "0" ? unlinked : Effect.zipRight(unlinked, unlinkMatching(pattern, next))
+        return String(next) === "0" ? unlinked : Effect.zipRight(unlinked, unlinkMatching(link, pattern, next))
       }
     )
+
+  const survey: Effect.Effect<Survey, BackendError> = attempt("clear", servers.survey)
+
+  /** Answers whether no key can have got away from a server that was still to be scanned to one that had been. */
+  const unlinkEverywhere = (patterns: ReadonlyArray<string>): Effect.Effect<boolean, BackendError> =>
+    Effect.flatMap(survey, (before) =>
+      Effect.zipRight(
+        Effect.forEach(
+          before.links,
+          (link) => Effect.forEach(patterns, (pattern) => unlinkMatching(link, pattern), { discard: true }),
+          { concurrency: "unbounded", discard: true }
+        ),
+        Effect.map(survey, (after) => !before.isMoving && !after.isMoving && before.mark === after.mark)
+      ))
 
   return {
     name,
@@ -182,7 +241,7 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
     get,
     getMany: (keys) =>
       Effect.zipWith(
-        mget("getMany", keys.map(wire)),
+        mget("getMany", keys.map(wire), servers.query),
         Clock.currentTimeMillis,
         (replies, now) => replies.map((reply) => live(entryOf(reply), now))
       ),
@@ -195,11 +254,11 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
         Effect.map(isOne)
       ),
     has: (key) => Effect.map(runNow("has", scripts.has, [wire(key)], []), isOne),
-    remove: (key) => Effect.map(remove("remove", [key]), isOne),
+    remove: (key) => Effect.map(remove("remove", [key]), (count) => count === 1),
     removeMany: (keys) =>
       Effect.map(
         Effect.forEach(chunksOf(keys, removeBatch), (chunk) => remove("removeMany", chunk)),
-        (removed) => removed.reduce((sum, count) => sum + Number(count), 0)
+        (removed) => removed.reduce((sum, count) => sum + count, 0)
       ),
     increment: (key, by, retention) =>
       pipe(
@@ -215,12 +274,11 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
         )
       ),
     clear: (prefix) => {
-      const pattern = `${asPattern(wire(prefix))}*`
+      const pattern = asPattern(keyPrefix + wire(prefix))
       // The leases first: an entry that is filled with one before it is gone is there when the entries are scanned.
-      return Effect.zipRight(
-        unlinkMatching(`${asPattern(clientPrefix)}{${pattern}`),
-        unlinkMatching(asPattern(clientPrefix) + pattern)
-      )
+      const everywhere = unlinkEverywhere([`${asPattern(keyPrefix)}{${pattern}*`, `${pattern}*`])
+      // A key moves once: what got away the first time is found the second time.
+      return Effect.flatMap(everywhere, (isWhole) => isWhole ? Effect.void : everywhere)
     },
     lease: (key, duration) =>
       Effect.suspend(() => {
@@ -233,8 +291,8 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
             token: isOne(isMine) ? Option.some(token) : Option.none(),
             entry: live(entryOf(reply), now)
           })),
-          // Who does not learn the token cannot give the lease back. On this connection, that comes after it.
-          Effect.onError(() => Effect.sync(() => link.run(scripts.renew, [keys[1]], [token, "0"], () => {})))
+          // Who does not learn the token cannot give the lease back. On its connection, that comes after it.
+          Effect.onError(() => Effect.sync(() => servers.run(scripts.renew, [keys[1]], [token, "0"], () => {})))
         )
       }),
     renew: (key, token, duration) =>
@@ -251,14 +309,18 @@ export const operations = (link: Link, { errorOf, maxValueBytes, name, prefix }:
       return Effect.map(readVersions("refreshTags", versionKeys(tags)), tagged(tags))
     },
     tagEpoch: Effect.map(readVersions("tagEpoch", [epoch]), (versions) => versions[0]!),
-    invalidateTags: (tags, mode) =>
+    invalidateTags: (tags, mode) => {
       // A version that is gone is made anew by who asks next: nothing to write, so a full server invalidates too.
-      Effect.forEach(
-        chunksOf(tags, removeBatch),
-        (chunk) =>
-          command("invalidateTags", "unlink", [epoch, ...chunk.map((tag) => wire(derive.reserved[mode](tag)))]),
-        { discard: true }
+      const chunks = chunksOf(tags.map((tag) => wire(derive.reserved[mode](tag))), removeBatch)
+      if (servers.isOne) {
+        return Effect.forEach(chunks, (chunk) => unlink("invalidateTags", [epoch, ...chunk]), { discard: true })
+      }
+      // The epoch first: a load that reads it unchanged at its end has read the tags before they lost their versions.
+      return Effect.zipRight(
+        unlink("invalidateTags", [epoch]),
+        Effect.forEach(chunks, (chunk) => unlink("invalidateTags", chunk), { discard: true })
       )
+    }
   }
 }
 

@@ -4,9 +4,14 @@
  */
 import * as Entry from "../entry.js"
 import type { Failure } from "./failure.js"
-import type { Link } from "./link.js"
+import type { Argument, Command, Done } from "./link.js"
 
 export type Reader = (failure: Failure | undefined, entry: Entry.Entry | undefined) => void
+/** Calls `each` once for every key, with its index. */
+export type Fetch = (
+  keys: ReadonlyArray<string>,
+  each: (index: number, failure: Failure | undefined, reply: Buffer | null) => void
+) => void
 
 const largestBatch = 256
 /** A read is not kept waiting behind a command that has been under way for so many milliseconds. */
@@ -17,6 +22,18 @@ export const entryOf = (reply: Buffer | null): Entry.Entry | undefined =>
   // A Uint8Array and not the Buffer: its `slice` copies, so that a small payload does not keep a large reply alive.
   reply === null ? undefined : Entry.decode(new Uint8Array(reply.buffer, reply.byteOffset, reply.byteLength))
 
+type Send = (key: string, command: Command, args: Array<Argument>, done: Done) => void
+
+/** One command for all keys, sent to where the first one is. */
+export const joined = (send: Send): Fetch => (keys, each) =>
+  keys.length === 1
+    ? send(keys[0]!, "get", [keys[0]!], (failure, reply) => each(0, failure, reply))
+    : send(keys[0]!, "mget", [...keys], (failure, replies) => keys.forEach((_, at) => each(at, failure, replies?.[at])))
+
+/** A command for every key. */
+export const apart = (send: Send): Fetch => (keys, each) =>
+  keys.forEach((key, at) => send(key, "get", [key], (failure, reply) => each(at, failure, reply)))
+
 export class Readers {
   /** Who waits for which key; nothing has been sent for them yet. */
   private waiting = new Map<string, Array<Reader>>()
@@ -25,7 +42,7 @@ export class Readers {
   private sentAt = 0
   private isScheduled = false
 
-  constructor(private readonly link: Link) {}
+  constructor(private readonly fetch: Fetch) {}
 
   read(key: string, reader: Reader): void {
     const readers = this.waiting.get(key)
@@ -42,36 +59,29 @@ export class Readers {
     this.isScheduled = false
     const batch = this.waiting
     if (batch.size === 0) return
-    const keys = [...batch.keys()]
     const mine = this.newest = {}
     this.waiting = new Map()
     this.sentAt = performance.now()
-    this.link.send(keys.length === 1 ? "get" : "mget", keys, (failure, reply) => {
+    const readers = [...batch.values()]
+    this.fetch([...batch.keys()], (index, failure, reply) => {
+      // With the first answer: the others of the batch are right behind it, or on a detour of their own.
       if (this.newest === mine) {
         this.newest = undefined
         // Who waits behind a command that timed out has waited as long, but for our patience.
         if (failure?.reason === "Timeout") this.fail(failure)
         else this.flush()
       }
-      if (failure !== undefined && failure.cause?.code !== "WRONGTYPE") return failAll(batch, failure)
-      const replies: ReadonlyArray<Buffer | null> = keys.length > 1 ? reply : [failure === undefined ? reply : null]
-      let at = 0
-      for (const readers of batch.values()) {
-        const entry = entryOf(replies[at++]!)
-        for (const reader of readers) reader(undefined, entry)
-      }
+      const isForeign = failure?.cause?.code === "WRONGTYPE"
+      const entry = failure === undefined ? entryOf(reply) : undefined
+      for (const reader of readers[index]!) reader(isForeign ? undefined : failure, entry)
     })
   }
 
   private fail(failure: Failure): void {
-    const waiting = this.waiting
+    const { waiting } = this
     this.waiting = new Map()
-    failAll(waiting, failure)
-  }
-}
-
-const failAll = (batch: ReadonlyMap<string, ReadonlyArray<Reader>>, failure: Failure): void => {
-  for (const readers of batch.values()) {
-    for (const reader of readers) reader(failure, undefined)
+    for (const readers of waiting.values()) {
+      for (const reader of readers) reader(failure, undefined)
+    }
   }
 }

@@ -1,0 +1,253 @@
+/**
+ * The way of a command to the server that has its key, where servers change:
+ * straight, or on a detour when that server has moved, moves the key, or cannot
+ * serve for a moment. What goes out again has provably not been done: a command
+ * whose reply was lost never does.
+ */
+import { closed, type Failure, timedOut } from "./failure.js"
+import type { Done, Link } from "./link.js"
+import { apart, joined, Readers } from "./readers.js"
+import type { Key, Servers, Survey } from "./servers.js"
+import { slotOf } from "./slot.js"
+
+/** The servers, as far as they are known. */
+export interface Nodes {
+  /** Whether one server has all keys. */
+  readonly isOne: boolean
+  /** The server that has the slot. */
+  readonly owner: (slot: number) => Link | undefined
+  /** A server that answers for the owner where an answer that is a little out of date will do. */
+  readonly standIn: (slot: number) => Link | undefined
+  /** The server at an address that `from` has told. */
+  readonly at: (address: string, from: Link) => Link | undefined
+  /** A server has told that the slot is another's. */
+  readonly moved: (slot: number, address: string, from: Link) => void
+  /** Who has keys. */
+  readonly owners: () => ReadonlyArray<Link>
+  /** What is known may be out of date. Calls back when it is known again, or when that failed. */
+  readonly refresh: (done?: (failure: Failure | undefined) => void) => void
+  /** Why a server is not known. */
+  readonly failure: () => Failure
+  readonly close: () => Promise<void>
+}
+
+type Attempt = (link: Link, done: Done, isAsking: boolean) => void
+
+/** Between two tries, in milliseconds. */
+const tryAgainDelay = 10
+const outageDelay = 50
+/** So many tries while servers say that they cannot serve, and so many redirections without a pause. */
+const outageTries = 3
+const quickHops = 3
+
+/** The servers say so when half a slot has moved, until the other half has. */
+const halfMoved = "TRYAGAIN"
+const outages = new Set(["CLUSTERDOWN", "MASTERDOWN", "LOADING", "READONLY"])
+const isRefusal = ({ cause }: Failure): boolean => {
+  const code = cause?.code
+  return code !== undefined && (code === "MOVED" || code === "ASK" || code === halfMoved || outages.has(code))
+}
+
+export class Router implements Servers {
+  private readonly readers = new WeakMap<Link, Readers>()
+  private readonly detours = new Set<Detour>()
+  private isClosed = false
+
+  constructor(
+    private readonly nodes: Nodes,
+    private readonly timeout: number,
+    readonly keyPrefix: string
+  ) {}
+
+  get isOne(): boolean {
+    return this.nodes.isOne
+  }
+
+  readonly send: Servers["send"] = (key, command, args, done) => {
+    const slot = this.slotOf(key)
+    this.route(slot, this.nodes.owner(slot), (link, done, isAsking) => link.send(command, args, done, isAsking), done)
+  }
+
+  readonly query: Servers["query"] = (key, command, args, done) => {
+    const slot = this.slotOf(key)
+    const link = this.nodes.standIn(slot)
+    this.route(slot, link, (link, done, isAsking) => link.send(command, args, done, isAsking), done)
+  }
+
+  readonly run: Servers["run"] = (script, keys, args, done) => {
+    const slot = this.slotOf(keys[0]!)
+    this.route(
+      slot,
+      this.nodes.owner(slot),
+      (link, done, isAsking) => link.run(script, keys, args, done, isAsking),
+      done
+    )
+  }
+
+  readonly read: Servers["read"] = (key, reader) => this.readersOf(this.nodes.standIn(this.slotOf(key))).read(key, reader)
+
+  readonly together: Servers["together"] = (body) => {
+    const streams = this.nodes.owners().flatMap((link) => link.client.stream ?? [])
+    for (const stream of streams) stream.cork()
+    try {
+      body()
+    } finally {
+      for (const stream of streams) stream.uncork()
+    }
+  }
+
+  readonly survey: Servers["survey"] = (done) => {
+    this.nodes.refresh((failure) => {
+      const links = this.nodes.owners()
+      if (links.length === 0) return done(failure ?? this.nodes.failure(), { links, mark: "", isMoving: false })
+      let left = links.length
+      let failed: Failure | undefined
+      const parts = links.map(() => "")
+      const answer = (index: number): Done => (failure, reply) => {
+        failed ??= failure
+        if (failure === undefined) parts[index] = this.isOne ? "" : shareOf(String(reply))
+        if (--left > 0) return
+        const mark = parts.join("\n")
+        done(failed, { links, mark, isMoving: mark.includes("[") } satisfies Survey)
+      }
+      links.forEach((link, index) =>
+        this.detour((link, done) => link.send(this.isOne ? "ping" : "cluster", this.isOne ? [] : ["NODES"], done))(
+          answer(index)
+        ).to(link)
+      )
+    })
+  }
+
+  /** Answers everything that is under way, and ends the connections. */
+  close(): Promise<void> {
+    this.isClosed = true
+    for (const detour of this.detours) detour.settle(closed, undefined)
+    return this.nodes.close()
+  }
+
+  private slotOf(key: Key): number {
+    if (this.isOne) return 0
+    if (this.keyPrefix === "") return slotOf(key)
+    return slotOf(Buffer.concat([Buffer.from(this.keyPrefix), Buffer.from(key as Buffer)]))
+  }
+
+  private route(slot: number, link: Link | undefined, attempt: Attempt, done: Done): void {
+    if (this.isClosed) return done(closed, undefined)
+    const detour = this.detour(attempt, slot)
+    if (link?.state !== "up") return detour(done).to(link)
+    const startedAt = performance.now()
+    attempt(link, (failure, reply) => {
+      if (failure === undefined) return done(undefined, reply)
+      if (failure.reason === "Timeout" || failure.reason === "Connection") this.nodes.refresh()
+      if (isRefusal(failure) && !this.isClosed) detour(done, performance.now() - startedAt).after(failure, link)
+      else done(failure, undefined)
+    }, false)
+  }
+
+  private readonly detour = (attempt: Attempt, slot = 0) => (done: Done, elapsed = 0): Detour => {
+    const detour: Detour = new Detour(this.nodes, slot, attempt, this.timeout - elapsed, (failure, reply) => {
+      this.detours.delete(detour)
+      done(failure, reply)
+    })
+    this.detours.add(detour)
+    return detour
+  }
+
+  private readersOf(link: Link | undefined): Readers {
+    const known = link && this.readers.get(link)
+    if (known !== undefined) return known
+    const readers = new Readers(
+      this.isOne ? joined(this.query) : (keys, each) => this.together(() => apart(this.query)(keys, each))
+    )
+    if (link !== undefined) this.readers.set(link, readers)
+    return readers
+  }
+}
+
+/** One command that did not get through at once. It takes no longer than any other. */
+class Detour {
+  private readonly deadline: ReturnType<typeof setTimeout>
+  private pause: ReturnType<typeof setTimeout> | undefined
+  private isOver = false
+  private hops = 0
+  private outages = 0
+  private stopWaiting: (() => void) | undefined
+
+  constructor(
+    private readonly nodes: Nodes,
+    private readonly slot: number,
+    private readonly attempt: Attempt,
+    time: number,
+    private readonly done: Done
+  ) {
+    this.deadline = setTimeout(() => this.settle(timedOut, undefined), Math.max(0, time))
+    this.deadline.unref()
+  }
+
+  to(link: Link | undefined, isAsking = false): void {
+    if (this.isOver) return
+    if (link === undefined) return this.settle(this.nodes.failure(), undefined)
+    if (link.state === "connecting") {
+      this.stopWaiting = link.onOutcome((failure) =>
+        failure === undefined ? this.to(link, isAsking) : this.settle(failure, undefined)
+      )
+      return
+    }
+    if (link.state === "down") {
+      this.nodes.refresh()
+      return this.settle(link.failure, undefined)
+    }
+    this.attempt(
+      link,
+      (failure, reply) => {
+        if (failure !== undefined && isRefusal(failure)) this.after(failure, link)
+        else this.settle(failure, reply)
+      },
+      isAsking
+    )
+  }
+
+  after(failure: Failure, from: Link): void {
+    if (this.isOver) return
+    const [code, , address] = failure.cause!.message.split(" ")
+    switch (code) {
+      case "MOVED":
+        this.nodes.moved(this.slot, address!, from)
+        return this.hop(() => this.to(this.nodes.owner(this.slot)))
+      case "ASK":
+        return this.hop(() => this.to(this.nodes.at(address!, from), true))
+      case halfMoved:
+        return this.later(tryAgainDelay)
+      default:
+        this.nodes.refresh()
+        if (++this.outages > outageTries) this.settle(failure, undefined)
+        else this.later(outageDelay)
+    }
+  }
+
+  settle(failure: Failure | undefined, reply: unknown): void {
+    if (this.isOver) return
+    this.isOver = true
+    clearTimeout(this.deadline)
+    clearTimeout(this.pause)
+    this.stopWaiting?.()
+    this.done(failure, reply)
+  }
+
+  private hop(go: () => void): void {
+    if (++this.hops <= quickHops) go()
+    else this.later(tryAgainDelay)
+  }
+
+  private later(delay: number): void {
+    this.pause = setTimeout(() => this.to(this.nodes.owner(this.slot)), delay)
+    this.pause.unref()
+  }
+}
+
+/** The slots of the server that answered CLUSTER NODES, and those that come and go, in brackets. */
+const shareOf = (nodes: string): string => {
+  const line = nodes.split("\n").find((line) => line.includes("myself")) ?? ""
+  const [id, , , , , , , , ...slots] = line.split(" ")
+  return [id, ...slots].join(" ")
+}
