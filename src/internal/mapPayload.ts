@@ -3,7 +3,7 @@
  * entry's codec, so that entries in any form, or in none, are told apart.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import type { Backend, BackendError, Operations } from "../Backend.js"
 import { Entry } from "./entry.js"
 

@@ -16,7 +16,8 @@ interface Tool {
 
 const tools: ReadonlyArray<Tool> = [
   { binary: "openssl", apt: "openssl" },
-  { binary: "redis-server", apt: "redis-server", service: "redis-server" }
+  { binary: "redis-server", apt: "redis-server", service: "redis-server" },
+  { binary: "uwsgi-core", apt: "uwsgi-core" }
 ]
 
 const folders = (process.env["PATH"] ?? "").split(delimiter)

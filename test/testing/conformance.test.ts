@@ -246,10 +246,11 @@ describe("a broken backend is noticed", () => {
       })),
       cases: ["gives a key to one of fifty who ask at once"]
     },
-    "a lease goes to who has been interrupted": {
+    "a lease that went to nobody stays": {
       suite: "interruption",
       layer: over((self) => ({
-        lease: (key, duration) => Effect.tap(self.lease(key, duration), Effect.yieldNow())
+        lease: (key, duration) => Effect.tap(self.lease(key, duration), Effect.yieldNow()),
+        renew: () => Effect.succeed(true)
       })),
       cases: ["leaves no lease to nobody: who was interrupted while asking does not hold it"]
     },
