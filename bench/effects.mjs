@@ -1,6 +1,5 @@
 // What the groups share: a running program with a backend, and loops inside of a fiber.
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Scope from "effect/Scope"
@@ -26,5 +25,3 @@ export const running = async (layer) => {
 /** A backend that lives as long as the process. */
 export const forever = (make) =>
   Layer.effect(Backend.CacheBackend, Effect.flatMap(Scope.make(), (scope) => Scope.extend(make, scope)))
-
-export const ok = Exit.succeed

@@ -1,5 +1,5 @@
 // `npm run bench`: every group in a process of its own, then the tables on the console and in docs/performance.md.
-// `--quick` is a smoke run, which writes nothing. Names of groups as arguments measure only these.
+// `npm run bench -- -- --quick` is a smoke run, and with names of groups only these are measured; neither writes the page.
 import { fork } from "node:child_process"
 import { mkdir, writeFile } from "node:fs/promises"
 import { parseArgs } from "node:util"

@@ -5,7 +5,7 @@ const number = (n) => n < 10 ? n.toFixed(2) : n.toFixed(1)
 const range = ({ max, min }) => `${number(min)}–${number(max)}`
 const bare = (text) => text.replaceAll(/[*`]/g, "")
 const unitOf = ({ base, unit }) =>
-  `${unit === "cost" ? "cost, less is better" : "throughput, more is better"}; ${base} = 1`
+  `${unit === "cost" ? "Cost, less is better" : "Throughput, more is better"}; ${base} = 1`
 
 export const onConsole = (table) => {
   const names = table.rows.map(({ name }) => bare(name))

@@ -30,13 +30,13 @@ const raw = async () => {
   return /** @type {import("node:net").AddressInfo} */ (server.address()).port
 }
 
-const effect = async (app) => {
+const effect = async (/** @type {import("@effect/platform/HttpApp").Default<never, any>} */ app) => {
   const server = createServer()
-  const layer = Layer.provide(HttpServer.serve(app), [
-    Memory.layer(),
-    NodeHttpServer.layer(() => server, { host: "127.0.0.1", port: 0 })
-  ])
-  await ManagedRuntime.make(layer).runtime()
+  const layer = HttpServer.serve(app).pipe(
+    Layer.provide(Memory.layer()),
+    Layer.provide(NodeHttpServer.layer(() => server, { host: "127.0.0.1", port: 0 }))
+  )
+  await ManagedRuntime.make(/** @type {Layer.Layer<never, any>} */ (layer)).runtime()
   return /** @type {import("node:net").AddressInfo} */ (server.address()).port
 }
 

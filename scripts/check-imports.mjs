@@ -32,6 +32,7 @@ const rules = [
   { files: /^Backend$/, may: [/^internal\//] },
   { files: /^Cache$/, may: [/^Backend$/, /^Codec$/, /^internal\//] },
   { files: /^(HttpCache|Fragment|Memoize)$/, may: [/^Cache$/, /^Codec$/, /^internal\//], mayType: [/^Backend$/] },
+  { files: /^Interop$/, may: [/^Backend$/, /^internal\/(?!cache\/|httpCache\/)/], packages: [/^@effect\/experimental$/] },
   { files: /^CacheConfig$/, may: [/^Backend$/], mayLoad: [/^backends\//] },
   { files: /^backends\//, may: [/^Backend$/, /^internal\//], packages: [/^node:/, /./], clients: 1 },
   {
