@@ -18,7 +18,8 @@ import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Codec from "./Codec.js"
 import * as Call from "./internal/cache/call.js"
 import * as Data from "./internal/cache/data.js"
-import type { Lookup, Options, Policy } from "./internal/cache/model.js"
+import { explain as explainKey } from "./internal/cache/explain.js"
+import type { Explanation, Lookup, Options, Policy } from "./internal/cache/model.js"
 import * as Compiled from "./internal/cache/policy.js"
 import * as Key from "./internal/key.js"
 import { InvalidOption } from "./internal/options.js"
@@ -70,6 +71,11 @@ export type {
    * @category models
    */
   Answer,
+  /**
+   * @since 1.0.0
+   * @category models
+   */
+  Explanation,
   /**
    * @since 1.0.0
    * @category models
@@ -482,6 +488,23 @@ export const invalidateTags = (
 // -----------------------------------------------------------------------------
 // introspection
 // -----------------------------------------------------------------------------
+
+/**
+ * Why a call for the key hits or misses: what is stored, its ages, its tags and
+ * which of them were invalidated. For people: it holds no value.
+ *
+ * @since 1.0.0
+ * @category introspection
+ */
+export const explain: {
+  <Key>(
+    key: Key
+  ): <A, E, B, R>(self: Cache<Key, A, E, B, R>) => Effect.Effect<Explanation, BackendError, CacheBackend | R>
+  <Key, A, E, B, R>(
+    self: Cache<Key, A, E, B, R>,
+    key: Key
+  ): Effect.Effect<Explanation, BackendError, CacheBackend | R>
+} = dual(2, (self: AnyCache, key: unknown) => explainKey(self.policy, key))
 
 /**
  * The key as the backend knows it. Throws where the key cannot be one.

@@ -25,7 +25,8 @@ export interface Policy<Key, A, E = unknown> {
   /**
    * How long a value is fresh. Zero: it is not stored. `Duration.infinity`: until it is
    * invalidated or evicted. A function also decides on failures, which are
-   * stored only with a `failure` codec; a duration alone is for successes.
+   * stored only with a `failure` codec; a duration alone is for successes, and a load
+   * may ask for another with `Cache.setTimeToLive`.
    */
   readonly timeToLive: Duration.DurationInput | ((exit: Exit.Exit<A, E>, key: Key) => Duration.DurationInput)
   /**
@@ -50,6 +51,12 @@ export interface Policy<Key, A, E = unknown> {
   readonly staleIf?: ((error: E) => boolean) | undefined
   /** What the value depends on, for `invalidateTags`. Default: none. */
   readonly tags?: ReadonlyArray<string> | ((value: A, key: Key) => ReadonlyArray<string>) | undefined
+  /**
+   * What the value depends on that the key alone tells: `(id) => [`tenant:${id.tenant}`]`
+   * makes all calls of a tenant one group. Known before the load, such tags are cheaper
+   * than those of `tags`, and stored failures have them too. Default: none.
+   */
+  readonly keyTags?: ((key: Key) => ReadonlyArray<string>) | undefined
   /**
    * Whether the tags of all that the load reads from caches become its own. A
    * value that depends on more than 256 tags is not stored. Default: true.
@@ -79,6 +86,12 @@ export interface Policy<Key, A, E = unknown> {
 export interface Options<Key, A, E, B extends "bypass" | "fail"> extends Policy<Key, A, E> {
   /** This cache's share of the backend. Caches of one name share their entries. */
   readonly name: string
+  /**
+   * Sets entries of one version of the program apart from those of others: change it when
+   * a load means something else. Back at the old version, the old entries are found again.
+   * `clear` removes all versions. Default: none.
+   */
+  readonly version?: string | undefined
   /** What of the key tells entries apart. Default: all of it. */
   readonly key?: ((key: Key) => unknown) | undefined
   /** Stores failures for which `timeToLive` gives time. */
@@ -100,3 +113,43 @@ export type Lookup<A, E> =
   | { readonly _tag: "Hit"; readonly exit: Exit.Exit<A, E>; readonly loadedAt: number; readonly freshUntil: number }
   | { readonly _tag: "Stale"; readonly exit: Exit.Exit<A, E>; readonly loadedAt: number; readonly freshUntil: number }
   | { readonly _tag: "Miss" }
+
+/**
+ * What is known about a key: whether a call would hit, and why or why not.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Explanation {
+  /** As the backend knows it. */
+  readonly key: string
+  readonly backend: string
+  /** How a call would be answered now. */
+  readonly state: "hit" | "stale" | "miss"
+  /** Whether this process is loading it. */
+  readonly isLoading: boolean
+  /** What is stored; `undefined` where nothing is. */
+  readonly entry: {
+    /** By its times alone. */
+    readonly state: "fresh" | "stale" | "expired"
+    readonly isFailure: boolean
+    readonly codec: string
+    /** Whether this cache's codecs wrote it; where not, it is a miss. */
+    readonly isOwn: boolean
+    readonly ageMillis: number
+    /** Negative where that is over. */
+    readonly freshForMillis: number
+    readonly keptForMillis: number
+    /** How long its load took. */
+    readonly loadMillis: number
+    /** The size of its payload, where it is kept as bytes. */
+    readonly bytes: number | undefined
+    readonly tags: ReadonlyArray<{
+      readonly tag: string
+      /** Invalidated since: the entry is a miss. */
+      readonly isInvalidated: boolean
+      /** Made stale since. */
+      readonly isStale: boolean
+    }>
+  } | undefined
+}
