@@ -1,5 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { CacheBackend } from "effect-caching/Backend"
+import { Conformance } from "effect-caching/testing"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import { spawnSync } from "node:child_process"
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 
@@ -21,14 +24,28 @@ const run = (name: string, program: string) =>
     (file) => Effect.sync(() => rmSync(file, { force: true }))
   )
 
+/** The first program of a page of the documentation. */
+const programOf = (page: string) => /```ts\n([\s\S]*?)```/.exec(readFileSync(page, "utf8"))![1]!
+
 describe("README", () => {
   it.effect("the first program loads twice when it is pasted and run", () =>
     Effect.gen(function*() {
-      const readme = readFileSync("README.md", "utf8")
-      const program = /```ts\n([\s\S]*?)```/.exec(readme)![1]!
+      const program = programOf("README.md")
       assert.isAtMost(program.trim().split("\n").length, 20)
       const { stderr, stdout } = yield* run("readme", program)
       assert.strictEqual(stderr, "")
       assert.deepStrictEqual(stdout.trim().split("\n"), ["loading user 1", "loading user 1"])
     }), 20_000)
+})
+
+mkdirSync(".examples", { recursive: true })
+writeFileSync(".examples/own-backend.ts", programOf("docs/backends.md"))
+/** Not a literal: the types are checked before there is such a file. */
+const file = "../.examples/own-backend.ts"
+const own: { readonly layer: Layer.Layer<CacheBackend> } = await import(/* @vite-ignore */ file)
+
+describe("docs/backends.md", () => {
+  describe("the backend in ten lines", () => {
+    Conformance.register({ describe, it }, own.layer)
+  })
 })
