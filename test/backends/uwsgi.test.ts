@@ -1,4 +1,4 @@
-import { afterAll, assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it, vi } from "@effect/vitest"
 import type { Backend, BackendError } from "effect-caching/Backend"
 import { CacheBackend } from "effect-caching/Backend"
 import * as Uwsgi from "effect-caching/backends/Uwsgi"
@@ -31,8 +31,11 @@ const server = await start({
 const whole = await start({ caches: ["name=only,items=20000,blocksize=131072"] })
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
+/** An operation is several connections one after the other: on a busy machine, that takes its time. */
+vi.setConfig({ testTimeout: 70_000 })
+const timeLimit = "60 seconds"
 const minute = Duration.minutes(1)
-const timeout = "5 seconds"
+const timeout = "10 seconds"
 
 const entry = (value: string | Uint8Array, keepUntil = Infinity) =>
   new Entry.Entry(false, "text", 0, keepUntil, keepUntil, 1, [], undefined, Buffer.from(value))
@@ -69,18 +72,19 @@ const send = (port: number, pairs: ReadonlyArray<readonly [string, string]>, bod
   })
 
 describe("a cache of many blocks", () => {
-  Conformance.register({ describe, it }, Uwsgi.layer({ port: server.port, timeout }))
+  Conformance.register({ describe, it }, Uwsgi.layer({ port: server.port, timeout }), { timeLimit })
 })
 describe("a cache by name, with a prefix of special characters, over a Unix socket", () => {
   Conformance.register(
     { describe, it },
     Uwsgi.layer({ path: server.path, cacheName: "second", prefix: "é%{a}[b]*?\\^-:\n\0", timeout, concurrency: 3 }),
-    { largeValueBytes: 100_000 }
+    { largeValueBytes: 100_000, timeLimit }
   )
 })
 describe("a cache of its own", () => {
   Conformance.register({ describe, it }, Uwsgi.layer({ port: whole.port, prefix: "", timeout }), {
-    largeValueBytes: 100_000
+    largeValueBytes: 100_000,
+    timeLimit
   })
 })
 
@@ -172,11 +176,11 @@ describe("several processes", () => {
       }
     }))
 
-  it.scoped("go on when thousands of prefixes were cleared: more is forgotten, never less", () =>
+  it.scoped("go on when hundreds of prefixes were cleared: more is forgotten, never less", () =>
     Effect.gen(function*() {
       const [one, other] = yield* processes(2) as Effect.Effect<[Backend, Backend], BackendError, Scope.Scope>
       yield* one.set("elsewhere", entry("1"), minute)
-      for (let index = 0; index < 1_000; index++) {
+      for (let index = 0; index < 500; index++) {
         const key = `page:${index}/`
         yield* one.set(key, entry("1"), minute)
         yield* one.clear(key)
@@ -275,10 +279,10 @@ describe("values", () => {
       const small = yield* UwsgiServer.make({ caches: ["name=small,items=100"] })
       const backend = yield* make({ port: small.port })
       const error = yield* Effect.flip(backend.set("a", entry("v".repeat(70_000)), minute))
-      // 65,535 bytes are an item without `blocksize`, and 33 of them are ours.
-      assert.match(error.message, /^uwsgi\.set: the value has \d+ bytes with its header, and 65502 is the most$/)
+      // 65,536 bytes are an item without `blocksize`, and 33 of them are ours.
+      assert.match(error.message, /^uwsgi\.set: the value has \d+ bytes with its header, and 65503 is the most$/)
       const header = Entry.encode(entry("")).length
-      const largest = Buffer.alloc(65_502 - header, 7)
+      const largest = Buffer.alloc(65_503 - header, 7)
       yield* backend.set("a", entry(largest), minute)
       assert.strictEqual(Buffer.compare(Option.getOrThrow(yield* backend.get("a")).bytes!, largest), 0)
       assert.strictEqual(
@@ -329,8 +333,8 @@ describe("a server that would lose entries is named at the start:", () => {
       )
       assert.strictEqual(
         yield* messageOf({ caches: ["name=lab,items=100"] }, { maxValueBytes: 100_000 }),
-        "uwsgi.connect: its first cache takes items of at most 65535 bytes: raise blocksize of --cache2 to at least 100033" +
-          ", or lower maxValueBytes to 65502"
+        "uwsgi.connect: its first cache takes items of at most 65536 bytes: raise blocksize of --cache2 to at least 100033" +
+          ", or lower maxValueBytes to 65503"
       )
     }))
 
@@ -384,8 +388,8 @@ describe("a server that would lose entries is named at the start:", () => {
 
   it.scoped("nothing is left of the question", () =>
     Effect.gen(function*() {
-      const tiny = yield* UwsgiServer.make({ caches: ["name=tiny,items=7"] })
-      // Six places: the directory, four spares, and one.
+      const tiny = yield* UwsgiServer.make({ caches: ["name=tiny,items=8"] })
+      // Seven places: the directory, four spares, a lock, and one.
       for (let round = 0; round < 5; round++) {
         const backend = yield* make({ port: tiny.port, prefix: "a:" })
         yield* backend.set("a", entry(String(round)), minute)
@@ -399,7 +403,9 @@ describe("options", () => {
       const layer = Uwsgi.layerConfig({ port: Config.integer("PORT"), prefix: Config.string("PREFIX") })
       const use = (values: Record<string, string>) =>
         Effect.flatMap(CacheBackend, (backend) => backend.has("a")).pipe(
-          Effect.provide(Layer.provide(layer, Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(values)))))),
+          Effect.provide(
+            Layer.provide(layer, Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(values)))))
+          ),
           Effect.either
         )
       assert.deepStrictEqual((yield* use({ PORT: String(server.port), PREFIX: "x:" }))._tag, "Right")

@@ -8,15 +8,19 @@ import { delimiter, join } from "node:path"
 interface Tool {
   /** The program the tests run. */
   readonly binary: string
-  /** The Debian package that has it. */
+  /** The Debian package that has it, and those that it needs and does not name. */
   readonly apt: string
   /** The service the package starts by itself; the tests start their own. */
   readonly service?: string
 }
 
 const tools: ReadonlyArray<Tool> = [
+  { binary: "memcached", apt: "memcached", service: "memcached" },
   { binary: "openssl", apt: "openssl" },
   { binary: "redis-server", apt: "redis-server", service: "redis-server" },
+  { binary: "saslpasswd2", apt: "sasl2-bin libsasl2-modules" },
+  { binary: "redis-sentinel", apt: "redis-sentinel", service: "redis-sentinel" },
+  { binary: "redis-cli", apt: "redis-tools" },
   { binary: "uwsgi-core", apt: "uwsgi-core" }
 ]
 
@@ -44,7 +48,7 @@ const aptGet = (...args: Array<string>) => run("apt-get", "-o", "DPkg::Lock::Tim
 const ensure = (tools: ReadonlyArray<Tool>): void => {
   const missing = tools.filter((tool) => !isInstalled(tool))
   if (missing.length === 0) return
-  const packages = missing.map((tool) => tool.apt)
+  const packages = missing.flatMap((tool) => tool.apt.split(" "))
   console.log(`installing ${packages.join(", ")} for the tests`)
   aptGet("update")
   const installed = aptGet("install", "-y", "--no-install-recommends", ...packages)

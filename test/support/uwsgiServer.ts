@@ -68,7 +68,9 @@ const signal = (child: ChildProcess, name: NodeJS.Signals): void => {
 
 const end = async (child: ChildProcess): Promise<void> => {
   if (child.pid === undefined) return
-  const ended = hasEnded(child) ? Promise.resolve() : new Promise<void>((resolve) => child.once("exit", () => resolve()))
+  const ended = hasEnded(child)
+    ? Promise.resolve()
+    : new Promise<void>((resolve) => child.once("exit", () => resolve()))
   signal(child, "SIGKILL")
   await ended
 }
