@@ -8,13 +8,14 @@ import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Redis, RedisOptions } from "ioredis"
 import * as Backend from "../Backend.js"
 import { fromConfig } from "../internal/options.js"
 import * as Client from "../internal/redis/client.js"
-import { BackOff, Link } from "../internal/redis/link.js"
+import { Link } from "../internal/redis/link.js"
+import { clientArguments } from "../internal/redis/oneServer.js"
 import { operations } from "../internal/redis/operations.js"
 import { one } from "../internal/redis/servers.js"
 
@@ -196,21 +197,3 @@ export const layerFromClient = (client: Redis, options?: ClientOptions): Layer.L
 
 const module = "Redis"
 const name = "redis"
-
-const clientArguments = (options: Options, connectTimeout: number, { errorOf }: Client.Kit) =>
-  Effect.suspend(() => {
-    const { db, host, path, port } = options
-    const url = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url
-    if (url !== undefined && !isUrl(url)) {
-      return Effect.fail(errorOf("connect")({ reason: "InvalidInput", description: "the url is not a redis url" }))
-    }
-    const backOff = new BackOff()
-    const clientOptions: RedisOptions = {
-      ...Client.redisOptions(options, connectTimeout, backOff),
-      ...Client.withoutUndefined({ db, host, path, port })
-    }
-    const args: [any] = url === undefined ? [clientOptions] : [url, clientOptions] as any
-    return Effect.succeed({ args, backOff })
-  })
-
-const isUrl = (url: string): boolean => url.startsWith("/") || (/^rediss?:\/\//.test(url) && URL.canParse(url))

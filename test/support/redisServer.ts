@@ -6,8 +6,8 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -21,6 +21,10 @@ export interface Options {
   readonly maxmemory?: string | undefined
   /** Further arguments of `redis-server`; later ones win. */
   readonly args?: ReadonlyArray<string> | undefined
+  /** Whether it is a node of a cluster, which listens 10000 above its port too. */
+  readonly isClusterNode?: boolean | undefined
+  /** Lines of the configuration of a sentinel, if it is one. */
+  readonly sentinel?: ReadonlyArray<string> | undefined
 }
 
 export interface RedisServer {
@@ -62,15 +66,24 @@ const signal = (child: ChildProcess, name: NodeJS.Signals): Promise<void> =>
     if (!ends) resolve()
   })
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
+/** Listens for a moment, to see whether one can. */
+const tryPort = (port: number): Promise<number | undefined> =>
+  new Promise((resolve) => {
     const server = Net.createServer()
-    server.once("error", reject)
-    server.listen(0, host, () => {
+    server.once("error", () => resolve(undefined))
+    server.listen(port, host, () => {
       const { port } = server.address() as Net.AddressInfo
       server.close(() => resolve(port))
     })
   })
+
+const freePort = async ({ isClusterNode }: Options): Promise<number> => {
+  for (;;) {
+    const port = await tryPort(0)
+    if (port === undefined || (isClusterNode === true && port > 55_535)) continue
+    if (isClusterNode !== true || (await tryPort(port + 10_000)) !== undefined) return port
+  }
+}
 
 const command = (...words: ReadonlyArray<string>): string =>
   `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join("")}`
@@ -96,9 +109,16 @@ const answers = (port: number, pid: number, password: string | undefined): Promi
     )
   })
 
-const start = async (port: number, dir: string, options: Options): Promise<ChildProcess> => {
-  const [program, ...args] = [
-    ...launcher,
+const commandLine = (port: number, dir: string, options: Options): ReadonlyArray<string> => {
+  if (options.sentinel !== undefined) {
+    const config = join(dir, "sentinel.conf")
+    const lines = [`port ${port}`, `bind ${host}`, `dir ${dir}`, "daemonize no", ...options.sentinel]
+    if (options.password !== undefined) lines.push(`requirepass ${options.password}`)
+    // The sentinel keeps there what it has learnt.
+    if (!existsSync(config)) writeFileSync(config, `${lines.join("\n")}\n`)
+    return ["redis-sentinel", config]
+  }
+  return [
     "redis-server",
     "--port",
     `${port}`,
@@ -112,10 +132,15 @@ const start = async (port: number, dir: string, options: Options): Promise<Child
     "",
     "--appendonly",
     "no",
-    ...(options.password === undefined ? [] : ["--requirepass", options.password]),
+    ...(options.password === undefined ? [] : ["--requirepass", options.password, "--masterauth", options.password]),
     ...(options.maxmemory === undefined ? [] : ["--maxmemory", options.maxmemory, "--maxmemory-policy", "noeviction"]),
+    ...(options.isClusterNode === true ? ["--cluster-enabled", "yes"] : []),
     ...(options.args ?? [])
   ]
+}
+
+const start = async (port: number, dir: string, options: Options): Promise<ChildProcess> => {
+  const [program, ...args] = [...launcher, ...commandLine(port, dir, options)]
   const child = spawn(program!, args, { stdio: ["ignore", "pipe", "pipe"] })
   let log = ""
   const keep = (chunk: unknown) => {
@@ -130,7 +155,7 @@ const start = async (port: number, dir: string, options: Options): Promise<Child
     await sleep(15)
   }
   await signal(child, "SIGKILL")
-  throw new RedisServerError({ message: `redis-server did not start on port ${port}: ${log.trim()}` })
+  throw new RedisServerError({ message: `the server did not start on port ${port}: ${log.trim()}` })
 }
 
 const acquire = async (
@@ -142,12 +167,12 @@ const acquire = async (
   let child: ChildProcess | undefined
   let port = 0
   for (let attempt = 1; child === undefined; attempt++) {
-    port = await freePort()
+    port = await freePort(options)
     try {
       child = await start(port, dir, options)
     } catch (error) {
       // Somebody else took the port between our look and the server's.
-      if (attempt < 5 && /already in use/.test(String(error))) continue
+      if (attempt < 5 && /already in use|Failed listening/.test(String(error))) continue
       leftovers.delete(removeDir)
       removeDir()
       throw error
@@ -195,3 +220,27 @@ export const make = (options: Options = {}): Effect.Effect<RedisServer, RedisSer
     ),
     ({ server }) => server
   )
+
+/** What `redis-cli` prints; dies where it fails. */
+export const cli = (...args: ReadonlyArray<string>): Effect.Effect<string> =>
+  Effect.promise(() =>
+    new Promise((resolve, reject) => {
+      execFile("redis-cli", args, { timeout: 60_000, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+        if (error === null) resolve(stdout.replaceAll("\r", ""))
+        else reject(new RedisServerError({ message: `redis-cli ${args.join(" ")}: ${stdout.slice(-500)}${stderr}` }))
+      })
+    })
+  )
+
+/** Waits until it holds. */
+export const until = (holds: Effect.Effect<boolean>): Effect.Effect<void, RedisServerError> =>
+  Effect.suspend(() => {
+    const deadline = Date.now() + startTimeout
+    const again: Effect.Effect<void, RedisServerError> = Effect.flatMap(holds, (isTrue) =>
+      isTrue
+        ? Effect.void
+        : Date.now() > deadline
+        ? Effect.fail(new RedisServerError({ message: `not within ${startTimeout} milliseconds` }))
+        : Effect.zipRight(Effect.promise(() => sleep(20)), again))
+    return again
+  })

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { RedisOptions } from "ioredis"
 import { BackendError } from "../../Backend.js"
-import { requireMillis, requireNumber } from "../options.js"
+import { InvalidOption, requireMillis, requireNumber } from "../options.js"
 import { type Failure, failureOf } from "./failure.js"
 import type { BackOff } from "./link.js"
 import type { Settings } from "./operations.js"
@@ -150,10 +150,35 @@ export const refusing = <A>(make: () => A, { errorOf }: Kit): Effect.Effect<A, B
     catch: () => errorOf("connect")({ reason: "InvalidInput", description: "ioredis refused the options" })
   })
 
-/** `host:port`, as servers write it; an address with colons needs no brackets. */
+/** `host:port`, as servers write it: an address with colons needs no brackets. */
 export const addressOf = (text: string): Address | undefined => {
   const colon = text.lastIndexOf(":")
   const host = text.slice(0, colon).replace(/^\[(.*)\]$/, "$1")
   const port = Number(text.slice(colon + 1))
-  return colon >= 0 && Number.isInteger(port) && port > 0 && port < 65_536 ? { host, port } : undefined
+  return colon >= 0 && isPort(port) ? { host, port } : undefined
+}
+
+const isPort = (port: number): boolean => Number.isInteger(port) && port > 0 && port < 65_536
+
+/** The addresses of an option, or throws. A port left out is `defaultPort`. */
+export const requireAddresses = (
+  module: string,
+  option: string,
+  given: ReadonlyArray<string | { readonly host: string; readonly port?: number | undefined }>,
+  defaultPort: number
+): ReadonlyArray<Address> => {
+  const fail = (value: unknown) => {
+    throw new InvalidOption({ module, option, value, expected: "one or more of \"host:port\" or { host, port }" })
+  }
+  if (!Array.isArray(given) || given.length === 0) return fail(given)
+  return given.map((node): Address => {
+    if (typeof node === "string") {
+      const text = node.trim()
+      const address = addressOf(/^[^:]+$|^\[[^\]]+\]$/.test(text) ? `${text}:${defaultPort}` : text)
+      // What comes before an @ may be a password.
+      return address !== undefined && /^[^\s@/]+$/.test(address.host) ? address : fail(text.replace(/^.*@/s, "…@"))
+    }
+    const { host, port = defaultPort } = node ?? {}
+    return typeof host === "string" && host !== "" && isPort(port) ? { host, port } : fail(node)
+  })
 }

@@ -44,7 +44,7 @@ const reasonByWord: Record<string, Reason> = {
 const reasonByText: ReadonlyArray<readonly [pattern: RegExp, reason: Reason]> = [
   [/^ERR max number of clients/, "Connection"],
   [/^ERR (invalid password|invalid username|AUTH )/, "Authentication"],
-  [/^ERR (DB index|invalid DB index)/, "InvalidInput"],
+  [/^ERR (DB index|invalid DB index|No such master)/, "InvalidInput"],
   [/^ERR Protocol error: invalid (multi)?bulk length/, "TooLarge"]
 ]
 

@@ -24,6 +24,7 @@ export type Command =
   | "asking"
   | "cluster"
   | "sentinel"
+  | "publish"
 export type Done = (failure: Failure | undefined, reply: any) => void
 
 /** Every command of ioredis has a variant that answers bytes, and takes its arguments as a list too. */
@@ -111,7 +112,8 @@ export class Link {
 
   /** Calls back when the connection being made answers, or fails. */
   onOutcome(listener: (failure: Failure | undefined) => void): () => void {
-    if (this.isUp) listener(undefined)
+    if (this.isClosed) listener(closed)
+    else if (this.isUp) listener(undefined)
     else this.listeners.add(listener)
     return () => this.listeners.delete(listener)
   }
@@ -150,6 +152,7 @@ export class Link {
     const calls = [...this.calls]
     this.calls.clear()
     for (const call of calls) call.done(closed, undefined)
+    this.notify(closed)
     if (this.backOff === undefined) this.client.off("error", this.onError)
   }
 

@@ -67,8 +67,8 @@ export class Readers {
       // With the first answer: the others of the batch are right behind it, or on a detour of their own.
       if (this.newest === mine) {
         this.newest = undefined
-        // Who waits behind a command that timed out has waited as long, but for our patience.
-        if (failure?.reason === "Timeout") this.fail(failure)
+        // Who waits behind a command that got no answer has waited as long, but for our patience.
+        if (failure?.reason === "Timeout" || failure?.reason === "Connection") this.fail(failure)
         else this.flush()
       }
       const isForeign = failure?.cause?.code === "WRONGTYPE"

@@ -6,30 +6,10 @@
  */
 import { closed, type Failure, timedOut } from "./failure.js"
 import type { Done, Link } from "./link.js"
+import type { Nodes } from "./nodes.js"
 import { apart, joined, Readers } from "./readers.js"
-import type { Key, Servers, Survey } from "./servers.js"
+import { type Key, nowhere, type Servers } from "./servers.js"
 import { slotOf } from "./slot.js"
-
-/** The servers, as far as they are known. */
-export interface Nodes {
-  /** Whether one server has all keys. */
-  readonly isOne: boolean
-  /** The server that has the slot. */
-  readonly owner: (slot: number) => Link | undefined
-  /** A server that answers for the owner where an answer that is a little out of date will do. */
-  readonly standIn: (slot: number) => Link | undefined
-  /** The server at an address that `from` has told. */
-  readonly at: (address: string, from: Link) => Link | undefined
-  /** A server has told that the slot is another's. */
-  readonly moved: (slot: number, address: string, from: Link) => void
-  /** Who has keys. */
-  readonly owners: () => ReadonlyArray<Link>
-  /** What is known may be out of date. Calls back when it is known again, or when that failed. */
-  readonly refresh: (done?: (failure: Failure | undefined) => void) => void
-  /** Why a server is not known. */
-  readonly failure: () => Failure
-  readonly close: () => Promise<void>
-}
 
 type Attempt = (link: Link, done: Done, isAsking: boolean) => void
 
@@ -84,7 +64,8 @@ export class Router implements Servers {
     )
   }
 
-  readonly read: Servers["read"] = (key, reader) => this.readersOf(this.nodes.standIn(this.slotOf(key))).read(key, reader)
+  readonly read: Servers["read"] = (key, reader) =>
+    this.readersOf(this.nodes.standIn(this.slotOf(key))).read(key, reader)
 
   readonly together: Servers["together"] = (body) => {
     const streams = this.nodes.owners().flatMap((link) => link.client.stream ?? [])
@@ -97,24 +78,31 @@ export class Router implements Servers {
   }
 
   readonly survey: Servers["survey"] = (done) => {
+    let isOver = false
+    const settle = (failure: Failure | undefined, survey = nowhere) => {
+      clearTimeout(deadline)
+      if (!isOver) done(failure, survey)
+      isOver = true
+    }
+    const deadline = setTimeout(() => settle(timedOut), this.timeout)
     this.nodes.refresh((failure) => {
       const links = this.nodes.owners()
-      if (links.length === 0) return done(failure ?? this.nodes.failure(), { links, mark: "", isMoving: false })
-      let left = links.length
-      let failed: Failure | undefined
-      const parts = links.map(() => "")
-      const answer = (index: number): Done => (failure, reply) => {
-        failed ??= failure
-        if (failure === undefined) parts[index] = this.isOne ? "" : shareOf(String(reply))
-        if (--left > 0) return
-        const mark = parts.join("\n")
-        done(failed, { links, mark, isMoving: mark.includes("[") } satisfies Survey)
+      if (links.length === 0) return settle(failure ?? this.nodes.failure())
+      if (this.isOne) return settle(undefined, { ...nowhere, links })
+      // There may be a master that we do not know of.
+      if (failure !== undefined) return settle(failure)
+      const shares: Array<string> = []
+      const add: Done = (failure, reply) => {
+        if (failure !== undefined) return settle(failure)
+        if (shares.push(shareOf(String(reply))) < links.length) return
+        const mark = shares.sort().join("\n")
+        settle(undefined, { links, mark, isMoving: mark.includes("[") })
       }
-      links.forEach((link, index) =>
-        this.detour((link, done) => link.send(this.isOne ? "ping" : "cluster", this.isOne ? [] : ["NODES"], done))(
-          answer(index)
-        ).to(link)
-      )
+      for (const link of links) {
+        const ask = () => link.send("cluster", ["NODES"], add)
+        if (link.state === "connecting") link.onOutcome((failure) => failure === undefined ? ask() : settle(failure))
+        else ask()
+      }
     })
   }
 
@@ -133,19 +121,19 @@ export class Router implements Servers {
 
   private route(slot: number, link: Link | undefined, attempt: Attempt, done: Done): void {
     if (this.isClosed) return done(closed, undefined)
-    const detour = this.detour(attempt, slot)
-    if (link?.state !== "up") return detour(done).to(link)
+    if (link?.state !== "up") return this.detour(slot, attempt, done).to(link)
     const startedAt = performance.now()
     attempt(link, (failure, reply) => {
       if (failure === undefined) return done(undefined, reply)
       if (failure.reason === "Timeout" || failure.reason === "Connection") this.nodes.refresh()
-      if (isRefusal(failure) && !this.isClosed) detour(done, performance.now() - startedAt).after(failure, link)
+      if (isRefusal(failure) && !this.isClosed) this.detour(slot, attempt, done, startedAt).after(failure, link)
       else done(failure, undefined)
     }, false)
   }
 
-  private readonly detour = (attempt: Attempt, slot = 0) => (done: Done, elapsed = 0): Detour => {
-    const detour: Detour = new Detour(this.nodes, slot, attempt, this.timeout - elapsed, (failure, reply) => {
+  private detour(slot: number, attempt: Attempt, done: Done, startedAt = performance.now()): Detour {
+    const time = Math.max(0, startedAt + this.timeout - performance.now())
+    const detour: Detour = new Detour(this.nodes, slot, attempt, time, (failure, reply) => {
       this.detours.delete(detour)
       done(failure, reply)
     })
@@ -180,7 +168,7 @@ class Detour {
     time: number,
     private readonly done: Done
   ) {
-    this.deadline = setTimeout(() => this.settle(timedOut, undefined), Math.max(0, time))
+    this.deadline = setTimeout(() => this.settle(timedOut, undefined), time)
     this.deadline.unref()
   }
 
@@ -207,6 +195,13 @@ class Detour {
     )
   }
 
+  /** To the server that has the key already, though not yet the slot. */
+  private toThat(link: Link | undefined): void {
+    if (link !== undefined) return this.to(link, true)
+    this.nodes.refresh()
+    this.later(tryAgainDelay)
+  }
+
   after(failure: Failure, from: Link): void {
     if (this.isOver) return
     const [code, , address] = failure.cause!.message.split(" ")
@@ -215,7 +210,7 @@ class Detour {
         this.nodes.moved(this.slot, address!, from)
         return this.hop(() => this.to(this.nodes.owner(this.slot)))
       case "ASK":
-        return this.hop(() => this.to(this.nodes.at(address!, from), true))
+        return this.hop(() => this.toThat(this.nodes.at(address!, from)))
       case halfMoved:
         return this.later(tryAgainDelay)
       default:

@@ -1,0 +1,46 @@
+/**
+ * Where one server is, and what a client of it is made with.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { RedisOptions } from "ioredis"
+import type { BackendError } from "../../Backend.js"
+import * as Client from "./client.js"
+import { BackOff } from "./link.js"
+
+/** What `url` says wins over the rest. */
+export interface ServerOptions extends Client.ConnectionOptions {
+  readonly url?: string | Redacted.Redacted<string> | undefined
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly path?: string | undefined
+  readonly db?: number | undefined
+}
+
+export interface Arguments {
+  /** Of the constructor of ioredis' `Redis`. */
+  readonly args: [any]
+  readonly backOff: BackOff
+}
+
+export const clientArguments = (
+  options: ServerOptions,
+  connectTimeout: number,
+  { errorOf }: Client.Kit
+): Effect.Effect<Arguments, BackendError> =>
+  Effect.suspend(() => {
+    const { db, host, path, port } = options
+    const url = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url
+    if (url !== undefined && !isUrl(url)) {
+      return Effect.fail(errorOf("connect")({ reason: "InvalidInput", description: "the url is not a redis url" }))
+    }
+    const backOff = new BackOff()
+    const clientOptions: RedisOptions = {
+      ...Client.redisOptions(options, connectTimeout, backOff),
+      ...Client.withoutUndefined({ db, host, path, port })
+    }
+    const args: [any] = url === undefined ? [clientOptions] : [url, clientOptions] as any
+    return Effect.succeed({ args, backOff })
+  })
+
+const isUrl = (url: string): boolean => url.startsWith("/") || (/^rediss?:\/\//.test(url) && URL.canParse(url))
