@@ -16,6 +16,11 @@ const rules = [
     may: [/^internal\//, /^Backend$/],
     mayType: [/^Cache$/, /^Codec$/]
   },
+  // Memoize's own rooms: a cached stream is followed while it is a flight.
+  {
+    files: /^internal\/memoize\//,
+    may: [/^internal\/(?!httpCache\/)/, /^Backend$/, /^Cache$/]
+  },
   // HttpCache's own rooms: what a cached request does. The rules of HTTP are in internal/http.
   {
     files: /^internal\/httpCache\//,
@@ -31,6 +36,8 @@ const rules = [
   { files: /^Codec$/, may: [/^internal\//], packages: [/^node:/] },
   { files: /^Backend$/, may: [/^internal\//] },
   { files: /^Cache$/, may: [/^Backend$/, /^Codec$/, /^internal\//] },
+  // A dialect over Fragment. The environment is given to it: it imports nothing of nunjucks.
+  { files: /^Nunjucks$/, may: [/^Fragment$/], mayType: [/^Backend$/], packages: [/^node:/] },
   { files: /^(HttpCache|Fragment|Memoize)$/, may: [/^Cache$/, /^Codec$/, /^internal\//], mayType: [/^Backend$/] },
   { files: /^Interop$/, may: [/^Backend$/, /^internal\/(?!cache\/|httpCache\/)/], packages: [/^@effect\/experimental$/] },
   { files: /^CacheConfig$/, may: [/^Backend$/], mayLoad: [/^backends\//] },

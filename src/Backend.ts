@@ -12,13 +12,15 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { dual } from "effect/Function"
+import { dual, identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as derive from "./internal/derive.js"
 import type * as EntryInternal from "./internal/entry.js"
 import * as Flights from "./internal/flights.js"
+import { Listeners } from "./internal/listeners.js"
+import { isInProcess } from "./internal/inProcess.js"
 
 // -----------------------------------------------------------------------------
 // type ids
@@ -154,10 +156,18 @@ export interface Backend {
     tags: ReadonlyArray<string>,
     mode: "hard" | "soft"
   ) => Effect.Effect<void, BackendError>
-  /** Present where the backend lives in this process. */
+  /** Present where hits can be answered in this process; `holds: "values"` besides says that nothing is anywhere else. */
   readonly unsafe: Unsafe | undefined
+  /**
+   * The name that the store knows a tag by, as in the versions it answers.
+   *
+   * @internal
+   */
+  readonly tagInStore: (tag: string) => string
   /** @internal */
   readonly flights: Flights.Flights
+  /** @internal */
+  readonly listeners: Listeners
 }
 
 /**
@@ -188,7 +198,10 @@ export interface Bytes {
  * @since 1.0.0
  * @category models
  */
-export type Operations = Omit<Backend, TypeId | "flights">
+export type Operations = Omit<Backend, TypeId | "flights" | "listeners" | "tagInStore"> & {
+  /** @internal */
+  readonly tagInStore?: (tag: string) => string
+}
 
 // -----------------------------------------------------------------------------
 // errors
@@ -284,7 +297,7 @@ export const isBackend = (u: unknown): u is Backend => typeof u === "object" && 
  */
 export const make = (operations: Operations): Effect.Effect<Backend, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => guarded(operations, new Flights.Flights())),
+    Effect.sync(() => guarded(operations, new Flights.Flights(), new Listeners())),
     (backend) => backend.flights.close
   )
 
@@ -349,7 +362,7 @@ const keptOrGivenBack = (
   key: string,
   duration: Duration.Duration
 ): Effect.Effect<Lease, BackendError> =>
-  operations.unsafe !== undefined
+  isInProcess(operations)
     // The answer comes at once.
     ? Effect.uninterruptible(operations.lease(key, duration))
     : Effect.uninterruptible(
@@ -366,7 +379,7 @@ const keptOrGivenBack = (
 const longestTag = 16_384
 
 /** `operations` behind checks of what no store can take. */
-const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
+const guarded = (operations: Operations, flights: Flights.Flights, listeners: Listeners): Backend => {
   const invalid = (method: string, description: string) =>
     Effect.fail(new BackendError({ backend: operations.name, method, reason: "InvalidInput", description }))
   const check = <A>(
@@ -394,7 +407,9 @@ const guarded = (operations: Operations, flights: Flights.Flights): Backend => {
     holds: operations.holds,
     isShared: operations.isShared,
     unsafe: operations.unsafe,
+    tagInStore: operations.tagInStore ?? identity,
     flights,
+    listeners,
     get: (key) => check("get", [key], () => operations.get(key)),
     getMany: (keys) => check("getMany", keys, () => keys.length === 0 ? Effect.succeed([]) : operations.getMany(keys)),
     set: (key, entry, retention) => check("set", [key], () => operations.set(key, entry, retention), retention),
@@ -453,7 +468,7 @@ export const override: {
 } = dual(
   2,
   (self: Backend, operations: (self: Backend) => Partial<Operations>): Backend =>
-    guarded({ ...self, ...operations(self) }, self.flights)
+    guarded({ ...self, ...operations(self) }, self.flights, self.listeners)
 )
 
 /**
@@ -491,9 +506,9 @@ export const around: {
 type Around = <A>(method: string, operation: Effect.Effect<A, BackendError>) => Effect.Effect<A, BackendError>
 
 /**
- * The backend with a bound on every operation: one that takes longer is
- * interrupted and fails with reason `Timeout`. For stores without a bound of
- * their own.
+ * The backend with a bound on every operation: one that takes longer fails with
+ * reason `Timeout`, and is interrupted in the background. For stores without a
+ * bound of their own.
  *
  * @since 1.0.0
  * @category combinators
@@ -505,7 +520,8 @@ export const timeout: {
   2,
   (self: Backend, duration: Duration.DurationInput): Backend =>
     around(self, (method, operation) =>
-      Effect.timeoutFail(operation, {
+      // Disconnected: a step that cannot be interrupted, as the taking of a lock, must not hold the caller up.
+      Effect.timeoutFail(Effect.disconnect(operation), {
         duration,
         onTimeout: () => new BackendError({ backend: self.name, method, reason: "Timeout" })
       }))
@@ -540,6 +556,7 @@ export const prefixed: {
     renew: (key, token, duration) => self.renew(at(key), token, duration),
     fill: (key, token, entry, retention) => self.fill(at(key), token, entry, retention),
     tagVersions: (tags) => self.tagVersions(tags.map(at)),
+    tagInStore: (tag) => self.tagInStore(at(tag)),
     invalidateTags: (tags, mode) => self.invalidateTags(tags.map(at), mode),
     unsafe: unsafe && { get: (key) => unsafe.get(at(key)), tagState: unsafe.tagState }
   })

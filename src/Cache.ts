@@ -7,6 +7,7 @@
  *
  * @since 1.0.0
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
@@ -14,15 +15,18 @@ import type { ParseError } from "effect/ParseResult"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Codec from "./Codec.js"
 import * as Call from "./internal/cache/call.js"
+import { currentLoad } from "./internal/cache/currentLoad.js"
 import * as Data from "./internal/cache/data.js"
+import { type Event, events as eventsOf } from "./internal/cache/events.js"
 import { explain as explainKey } from "./internal/cache/explain.js"
 import type { Explanation, Lookup, Options, Policy } from "./internal/cache/model.js"
 import * as Compiled from "./internal/cache/policy.js"
 import * as Key from "./internal/key.js"
-import { InvalidOption } from "./internal/options.js"
+import { InvalidOption, requireMillis, requireNumber } from "./internal/options.js"
 
 // -----------------------------------------------------------------------------
 // type ids
@@ -64,6 +68,14 @@ export interface Cache<in Key, in out A, in out E = unknown, out B = never, out 
   /** @internal */
   readonly policy: Compiled.Policy
 }
+
+export type {
+  /**
+   * @since 1.0.0
+   * @category models
+   */
+  Event
+} from "./internal/cache/events.js"
 
 export type {
   /**
@@ -287,6 +299,48 @@ export const refresh: {
     Call.getOrSet(self.policy, key, load, true)
 )
 
+/**
+ * Asks, from inside a load, for another time to live than the policy's for what
+ * this load brings. Zero: it is not stored. The last call counts; outside of a
+ * load nothing happens, and where the policy's `timeToLive` is a function, that
+ * one decides.
+ *
+ * @example
+ * ```ts
+ * import { Cache } from "effect-caching"
+ * import { Effect, Schema } from "effect"
+ *
+ * declare const fetchToken: Effect.Effect<{ readonly token: string; readonly expiresInSeconds: number }>
+ *
+ * const tokens = Cache.make({ name: "token", schema: Schema.String, timeToLive: "1 minute" })
+ *
+ * const token = fetchToken.pipe(
+ *   Effect.tap(({ expiresInSeconds }) => Cache.setTimeToLive(`${expiresInSeconds} seconds`)),
+ *   Effect.map(({ token }) => token),
+ *   Cache.cached(tokens, "service")
+ * )
+ * ```
+ *
+ * @since 1.0.0
+ * @category cached calls
+ */
+export const setTimeToLive = (timeToLive: Duration.DurationInput): Effect.Effect<void> =>
+  Effect.withFiberRuntime((fiber) => {
+    const millis = requireMillis("Cache.setTimeToLive", "timeToLive", timeToLive)
+    const current = currentLoad(fiber.currentContext)
+    if (current !== undefined) current.timeToLiveMillis = millis
+    return Effect.void
+  })
+
+/**
+ * The value that the load in which this runs is to replace, where it is kept.
+ *
+ * @internal
+ */
+export const previous: Effect.Effect<unknown> = Effect.withFiberRuntime((fiber) =>
+  Effect.succeed(currentLoad(fiber.currentContext)?.previous)
+)
+
 // -----------------------------------------------------------------------------
 // explicit data
 // -----------------------------------------------------------------------------
@@ -415,15 +469,16 @@ export const add: {
  * @category explicit data
  */
 export const increment: {
-  <Key>(
-    key: Key,
-    by?: number
-  ): <E, B, R>(self: Cache<Key, number, E, B, R>) => Effect.Effect<number, BackendError, CacheBackend | R>
+  // First, as a cache and a number may be a key and an amount too.
   <Key, E, B, R>(
     self: Cache<Key, number, E, B, R>,
     key: Key,
     by?: number
   ): Effect.Effect<number, BackendError, CacheBackend | R>
+  <Key>(
+    key: Key,
+    by?: number
+  ): <E, B, R>(self: Cache<Key, number, E, B, R>) => Effect.Effect<number, BackendError, CacheBackend | R>
 } = dual(
   (args) => isCache(args[0]),
   (self: AnyCache, key: unknown, by: number = 1) => Data.increment(self.policy, key, by)
@@ -488,6 +543,34 @@ export const invalidateTags = (
 // -----------------------------------------------------------------------------
 // introspection
 // -----------------------------------------------------------------------------
+
+/**
+ * How the cached calls over this backend are answered, by every cache in this
+ * process, from when the stream is run. Explicit operations are not told of. Costs
+ * nothing while nobody listens, and a listener can neither fail nor delay a call:
+ * one that lags by more than `capacity` events (default 1,024) misses the newest.
+ * `keys: true` also tells the keys, which may say who a user is.
+ *
+ * @example
+ * ```ts
+ * import { Cache } from "effect-caching"
+ * import { Effect, Stream } from "effect"
+ *
+ * const watch = Cache.events({ keys: true }).pipe(
+ *   Stream.runForEach((event) => Effect.log(`${event._tag} ${event.cache} ${event.key}`))
+ * )
+ * ```
+ *
+ * @since 1.0.0
+ * @category introspection
+ */
+export const events = (
+  options?: { readonly keys?: boolean | undefined; readonly capacity?: number | undefined }
+): Stream.Stream<Event, never, CacheBackend> =>
+  eventsOf(
+    options?.keys ?? false,
+    requireNumber("Cache.events", "capacity", options?.capacity ?? 1_024, { min: 1, max: 1_048_576, integer: true })
+  )
 
 /**
  * Why a call for the key hits or misses: what is stored, its ages, its tags and

@@ -56,9 +56,26 @@ export interface Options {
   readonly timeToLive?: Duration.DurationInput | undefined
   /**
    * How long after that a stale answer may be sent while a new one is made, unless it
-   * says `must-revalidate`. Default: zero.
+   * says `must-revalidate`. An answer's own `stale-while-revalidate` counts too, unless it
+   * says `s-maxage` (RFC 9111 §5.2.2.10). Default: zero.
    */
   readonly grace?: Duration.DurationInput | undefined
+  /**
+   * How long after its time an answer may be sent where the app fails or says 500, 502,
+   * 503 or 504, unless the answer forbids it. Its own `stale-if-error` counts too.
+   * Default: zero.
+   */
+  readonly staleIfError?: Duration.DurationInput | undefined
+  /**
+   * Whether answers that say when they were changed, and not how long they are fresh, are
+   * fresh for a tenth of the time since, for a day at most (RFC 9111 §4.2.2). Default: false.
+   */
+  readonly heuristic?: boolean | undefined
+  /**
+   * Fields that speak to this cache in place of `Cache-Control`, the first that is there,
+   * as a name of your own before `CDN-Cache-Control` (RFC 9213). Default: `["CDN-Cache-Control"]`.
+   */
+  readonly targets?: ReadonlyArray<string> | undefined
   /** Request fields that are part of every key, and of every answer's `Vary`. Default: none. */
   readonly vary?: ReadonlyArray<string> | undefined
   /**
@@ -93,8 +110,12 @@ export interface Options {
    * has answers of its own, and the handler sees no other cookie. Default: `"shared"`.
    */
   readonly cookies?: "shared" | "bypass" | "ignore" | { readonly vary: ReadonlyArray<string> } | undefined
-  /** Which answers are stored. Default: 200, 203, 204, 300, 301, 302, 307, 308, 404 and 410. */
-  readonly statuses?: ReadonlyArray<number> | undefined
+  /**
+   * Which answers are stored. `"any"`: all that say how long they are fresh; whoever can
+   * provoke an error then chooses what others get. Default: 200, 203, 204, 300, 301, 302,
+   * 307, 308, 404 and 410.
+   */
+  readonly statuses?: ReadonlyArray<number> | "any" | undefined
   /** A longer body is sent, not stored. Default: 1 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** A stream that takes longer than this is sent, not stored. Default: 5 seconds. */

@@ -364,7 +364,9 @@ class Leases {
 // -----------------------------------------------------------------------------
 
 /**
- * A backend in the memory of this process, as the backend that caches use.
+ * A backend in the memory of this process, as the backend that caches use. Each
+ * call describes a store of its own: keep the layer in a constant, and provide it
+ * once for the program, not at each use.
  *
  * @example
  * ```ts

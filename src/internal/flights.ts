@@ -17,7 +17,8 @@ export class Flight {
   /** The flights that this one's load waits for: walked to find a circle before closing it. */
   readonly waitsFor: Map<Flight, number> = new Map()
   fiber: Fiber.RuntimeFiber<any, never> | undefined = undefined
-  waiters = 0
+  /** Who starts a flight waits for it from then on: before its fiber is there, another may join and leave. */
+  waiters: number
   isDone = false
   /** An invalidation came since the start: the result must not be stored. */
   isFenced = false
@@ -27,7 +28,9 @@ export class Flight {
     readonly isBackground: boolean,
     /** How many tag invalidations this process had made when the load began. */
     readonly startedAfter: number
-  ) {}
+  ) {
+    this.waiters = isBackground ? 0 : 1
+  }
 }
 
 /** What an invalidation concerns: some keys, or all that begin with a prefix. */
@@ -68,9 +71,9 @@ export class Flights {
       Effect.suspend((): Effect.Effect<A, never, R | R2> => {
         const existing = this.current.get(key)
         if (existing !== undefined) {
-          return parent !== undefined && reaches(existing, parent)
-            ? restore(alone)
-            : this.wait(existing, parent, restore)
+          if (parent !== undefined && reaches(existing, parent)) return restore(alone)
+          existing.waiters++
+          return this.wait(existing, parent, restore)
         }
         return Effect.flatMap(this.launch(key, false, body), (flight) => this.wait(flight, parent, restore))
       })
@@ -86,18 +89,20 @@ export class Flights {
 
   /** Fences the flights that `target` names, those that begin while `effect` runs included. */
   invalidating<A, E, R>(target: Target, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
-      const mine = { ...target } as Target
-      this.invalidations.add(mine)
-      this.fence(mine)
-      return Effect.ensuring(
-        effect,
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const mine = { ...target } as Target
+        this.invalidations.add(mine)
+        this.fence(mine)
+        return mine
+      }),
+      () => effect,
+      (mine) =>
         Effect.sync(() => {
           this.invalidations.delete(mine)
           this.fence(mine)
         })
-      )
-    })
+    )
   }
 
   /** Interrupts every load under way: for the end of the backend. */
@@ -143,32 +148,40 @@ export class Flights {
     })
   }
 
+  /** For one who is counted among the waiters already. */
   private wait(
     flight: Flight,
     parent: Flight | undefined,
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<any> {
-    flight.waiters++
     parent?.waitsFor.set(flight, (parent.waitsFor.get(flight) ?? 0) + 1)
     return Effect.flatMap(Effect.exit(restore(Deferred.await(flight.deferred))), (exit) => {
-      flight.waiters--
       if (parent !== undefined) {
         const times = parent.waitsFor.get(flight)! - 1
         if (times === 0) parent.waitsFor.delete(flight)
         else parent.waitsFor.set(flight, times)
       }
-      if (flight.waiters > 0 || flight.isDone || flight.isBackground) return exit
+      return Effect.zipRight(this.leave(flight), exit)
+    })
+  }
+
+  /** For who was counted as waiting: the last one out ends the load. */
+  leave(flight: Flight): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      flight.waiters--
+      if (flight.waiters > 0 || flight.isDone || flight.isBackground) return Effect.void
       // Dropped before it is interrupted: nobody joins a load that is about to die.
       this.drop(flight)
-      return Effect.zipRight(Fiber.interrupt(flight.fiber!), exit)
+      return Effect.asVoid(Fiber.interrupt(flight.fiber!))
     })
   }
 }
 
-const reaches = (from: Flight, to: Flight, seen: Set<Flight> = new Set()): boolean => {
-  if (from === to) return true
-  if (seen.has(from)) return false
-  seen.add(from)
-  for (const next of from.waitsFor.keys()) if (reaches(next, to, seen)) return true
+const reaches = (from: Flight, to: Flight): boolean => {
+  const met = new Set([from])
+  for (const flight of met) {
+    if (flight === to) return true
+    for (const next of flight.waitsFor.keys()) met.add(next)
+  }
   return false
 }

@@ -90,6 +90,10 @@ const writeWhole = (value: unknown): string => {
   }
 }
 
+/** A short name for texts: equal for equal ones. */
+export const digest = (texts: ReadonlyArray<string>): string =>
+  hash("sha256", texts.map((text) => sized(text, "$")).join(""), "base64url").slice(0, 12)
+
 const hashed = (text: string): string => "#" + hash("sha256", text, "base64url")
 
 /** Where in the key; `undefined` while nobody asks. */

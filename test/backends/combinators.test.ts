@@ -302,3 +302,40 @@ describe("Metered", () => {
       assert.deepStrictEqual(yield* Effect.all([count("success"), count("Timeout")]), [2, 1])
     }).pipe(Effect.provide(Faulty.layer(bytes))))
 })
+
+describe("around", () => {
+  it.effect("what is read through it is of the same backend: who read it depends on its tags", () =>
+    Effect.gen(function*() {
+      const self = yield* Backend.CacheBackend
+      const users = Cache.make({ name: "user", schema: Schema.Number, timeToLive: "1 hour", tags: ["user"] })
+      const pages = Cache.make({ name: "page", schema: Schema.Number, timeToLive: "1 hour" })
+      let loads = 0
+      const user = Cache.getOrSet(users, 1, Effect.sync(() => ++loads)).pipe(
+        Effect.provideService(Backend.CacheBackend, Backend.around(self, (_, operation) => operation))
+      )
+      const page = Cache.getOrSet(pages, "/", user)
+      assert.strictEqual(yield* page, 1)
+      yield* Cache.invalidateTags(["user"])
+      assert.strictEqual(yield* page, 2)
+    }).pipe(Effect.provide(Memory.layer())))
+})
+
+describe("prefixed", () => {
+  it.effect("keeps tags apart that look like tags of the store behind the prefix", () =>
+    Effect.gen(function*() {
+      let loads = 0
+      const cache = Cache.make({
+        name: "tagged",
+        schema: Schema.Number,
+        timeToLive: "1 hour",
+        tags: () => ["x", "p:x"]
+      })
+      const find = Cache.getOrSet(cache, "k", Effect.sync(() => ++loads))
+      yield* find
+      yield* Cache.invalidateTags(["x"])
+      assert.strictEqual(yield* find, 2)
+      yield* Cache.invalidateTags(["p:x"])
+      assert.strictEqual(yield* find, 3)
+      assert.strictEqual(yield* find, 3)
+    }).pipe(Effect.provide(Backend.mapLayer(bytes, Backend.prefixed("p:")))))
+})

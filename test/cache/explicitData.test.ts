@@ -121,6 +121,24 @@ describe("Cache, explicit data", () => {
         assert.strictEqual(yield* Cache.increment(counts, "n"), 1)
       }))
 
+    test("a new counter lives as long as the time to live says, and not for the grace after it", () =>
+      Effect.gen(function*() {
+        const visits = Cache.make({ name: "visit", schema: Schema.Number, timeToLive: "1 minute", grace: "1 hour" })
+        yield* Cache.increment(visits, 1)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* Cache.lookup(visits, 1))._tag, "Miss")
+        assert.strictEqual(yield* Cache.increment(visits, 1), 1)
+      }))
+
+    test("a time to live too short for the clock is none", () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(1.7e12)
+        const cache = Cache.make({ name: "short", schema: Schema.Number, timeToLive: "1 nanos" })
+        yield* Cache.set(cache, 1, 1)
+        assert.isFalse(yield* Cache.add(cache, 1, 1))
+        assert.isFalse(yield* Cache.has(cache, 1))
+      }))
+
     test("what is no number cannot be incremented, and stays", () =>
       Effect.gen(function*() {
         const fractions = Cache.make({ name: "fraction", schema: Schema.Number, timeToLive: "1 minute" })

@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
@@ -25,6 +26,13 @@ const counter = () => {
 const base = { name: "value", schema: Schema.Number } as const
 
 const settle = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20)))
+
+/** Waits until no load is under way, however long the machine takes for it. */
+const landed = Effect.flatMap(CacheBackend, ({ flights }) =>
+  Effect.iterate(0, {
+    while: () => flights.size > 0,
+    body: () => Effect.as(Effect.promise(() => new Promise<void>((_) => setImmediate(_))), 0)
+  }))
 
 describe("Cache.getOrSet", () => {
   overBackends((test) => {
@@ -85,7 +93,7 @@ describe("Cache.getOrSet", () => {
         yield* find
         yield* TestClock.adjust("1 minute")
         assert.deepStrictEqual(yield* Effect.all([find, find, find]), [1, 1, 1].map((_, i) => i === 0 ? 1 : _))
-        yield* settle
+        yield* landed
         assert.strictEqual(yield* find, 2)
         yield* TestClock.adjust("11 minutes")
         assert.strictEqual(yield* find, 3)
@@ -102,9 +110,9 @@ describe("Cache.getOrSet", () => {
         yield* Cache.getOrSet(cache, "k", Effect.succeed(1))
         yield* TestClock.adjust("1 minute")
         assert.strictEqual(yield* Cache.getOrSet(cache, "k", Effect.fail("down" as const)), 1)
-        yield* settle
+        yield* landed
         assert.strictEqual(yield* Cache.getOrSet(cache, "k", Effect.fail("gone" as const)), 1)
-        yield* settle
+        yield* landed
         assert.strictEqual(yield* Effect.flip(Cache.getOrSet(cache, "k", Effect.fail("gone" as const))), "gone")
       }))
 
@@ -199,9 +207,9 @@ describe("Cache.getOrSet", () => {
         const find = Cache.getOrSet(cache, "k", load)
         assert.strictEqual(yield* find, 1)
         assert.strictEqual(yield* find, 1)
-        yield* settle
+        yield* landed
         assert.strictEqual(yield* find, 2)
-        yield* settle
+        yield* landed
         assert.strictEqual(yield* find, 2)
       }))
 
@@ -245,6 +253,89 @@ describe("Cache.getOrSet", () => {
         assert.deepStrictEqual(yield* page, [4, 3])
       }))
 
+    test("a page depends on what its load gets by hand", () =>
+      Effect.gen(function*() {
+        const users = Cache.make({ name: "user", schema: Schema.Number, timeToLive: "1 hour", tags: ["user"] })
+        const pages = Cache.make({ name: "page", schema: Schema.Number, timeToLive: "1 hour" })
+        const reads = [
+          Effect.map(Cache.get(users, 1), Option.getOrThrow),
+          Effect.map(Cache.getMany(users, [0, 1]), ([_, user]) => Option.getOrThrow(user!)),
+          Effect.map(Cache.lookup(users, 1), (found) => found._tag === "Hit" ? Exit.getOrElse(found.exit, () => 0) : 0)
+        ]
+        for (const [i, read] of reads.entries()) {
+          yield* Cache.set(users, 1, 1)
+          const page = Cache.getOrSet(pages, i, read)
+          assert.strictEqual(yield* page, 1)
+          yield* Cache.invalidateTags(["user"])
+          yield* Cache.set(users, 1, 2)
+          assert.strictEqual(yield* page, 2)
+        }
+      }))
+
+    test("a page made of a value that was loaded past its cache is stored only if the value has no tags", () =>
+      Effect.gen(function*() {
+        const pages = Cache.make({ name: "page", schema: Schema.Number, timeToLive: "1 hour" })
+        for (const [tags, expected] of [[["user"], 2], [[], 1]] as const) {
+          const users = Cache.make({ name: "user", schema: Schema.Number, timeToLive: "1 hour", tags, unless: true })
+          const source = counter()
+          const find = Cache.getOrSet(pages, expected, Cache.getOrSet(users, 1, source.load))
+          assert.strictEqual(yield* find, 1)
+          yield* Cache.invalidateTags(["user"])
+          assert.strictEqual(yield* find, expected)
+        }
+      }))
+
+    test("a page that does without a fragment that failed is stored, and depends on the fragment's tags", () =>
+      Effect.gen(function*() {
+        const fragments = Cache.make({
+          name: "fragment",
+          schema: Schema.Number,
+          timeToLive: "1 hour",
+          tags: ["fragment"]
+        })
+        const pages = Cache.make({ name: "page", schema: Schema.Number, timeToLive: "1 hour" })
+        const { load } = counter()
+        const fragment = Cache.getOrSet(fragments, 1, Effect.fail("no"))
+        const page = Cache.getOrSet(pages, "/", Effect.zipRight(Effect.ignore(fragment), load))
+        assert.strictEqual(yield* page, 1)
+        assert.strictEqual(yield* page, 1)
+        yield* Cache.invalidateTags(["fragment"])
+        assert.strictEqual(yield* page, 2)
+      }))
+
+    test("tags that a value shares with what it was made of count once", () =>
+      Effect.gen(function*() {
+        const tags = Array.from({ length: 200 }, (_, i) => `tag ${i}`)
+        const parts = Cache.make({ name: "part", schema: Schema.Number, timeToLive: "1 hour", tags })
+        const wholes = Cache.make({ name: "whole", schema: Schema.Number, timeToLive: "1 hour", tags })
+        yield* Cache.getOrSet(wholes, 1, Cache.getOrSet(parts, 1, Effect.succeed(1)))
+        assert.isTrue(yield* Cache.has(wholes, 1))
+      }))
+
+    test("a policy that dies takes its caller with it, and not the key", () =>
+      Effect.gen(function*() {
+        const dying = (): never => {
+          throw new Error("of a bug in the policy")
+        }
+        const policies: ReadonlyArray<Partial<Cache.Policy<string, number, string>>> = [
+          { tags: dying },
+          { timeToLive: dying },
+          { storeIf: dying },
+          { storeIf: () => Effect.die("storeIf") }
+        ]
+        const good = Cache.make({ ...base, key: (key: string) => key, timeToLive: "1 minute" })
+        for (const [i, policy] of policies.entries()) {
+          const bad = Cache.make({ ...base, key: (key: string) => key, timeToLive: "1 minute", ...policy })
+          const exit = yield* Effect.exit(Cache.getOrSet(bad, `${i}`, Effect.succeed(1)))
+          assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+          const { lease } = yield* CacheBackend
+          // A remote store is told after the caller has its answer.
+          yield* Effect.repeat(Effect.zipRight(settle, lease(Cache.cacheKey(good, `${i}`), Duration.seconds(1))), {
+            until: ({ token }) => token._tag === "Some"
+          })
+        }
+      }))
+
     test("dependencies can be switched off", () =>
       Effect.gen(function*() {
         const users = Cache.make({ name: "user", schema: Schema.Number, timeToLive: "1 hour", tags: ["user"] })
@@ -272,7 +363,7 @@ describe("Cache.getOrSet", () => {
           yield* find
           yield* Cache.invalidateTags(["t"], { mode: "soft" })
           assert.strictEqual(yield* find, expected)
-          yield* settle
+          yield* landed
           assert.strictEqual(yield* find, 2)
         }
       }))
@@ -298,7 +389,7 @@ describe("Cache.getOrSet", () => {
           source.name = name
           yield* makeStale
           assert.strictEqual(yield* page, before)
-          yield* settle
+          yield* landed
           assert.strictEqual(yield* page, `<p><b>${name}</b></p>`)
           assert.strictEqual((yield* Cache.lookup(pages, 1))._tag, "Hit")
         }

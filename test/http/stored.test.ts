@@ -13,7 +13,10 @@ const answer: Stored.Answer = {
   lifetimeMillis: 3,
   isShared: true,
   isForAuthorized: false,
-  mayBeStale: true,
+  mustValidate: false,
+  validating: { "if-none-match": "\"a\"" },
+  whileRevalidateMillis: 4,
+  ifErrorMillis: 5,
   tags: []
 }
 const variance: Stored.Variance = { _tag: "Variance", generation: "g", names: ["accept"], lifetimeMillis: 5, tags: [] }

@@ -136,6 +136,22 @@ describe("law 3: a load is interrupted when, and only when, nobody waits for it 
       assert.deepStrictEqual(counts, { started: 1, acquired: 1, released: 1, interrupted: 0 })
     }).pipe(Effect.provide(Memory.layer())))
 
+  it.effect("a refresh in the background that never ends is given up, and does not hold the key for ever", () =>
+    Effect.gen(function*() {
+      const { counts, load } = makeLoad(Effect.never)
+      yield* Cache.set(values, "k", 0)
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* Cache.getOrSet(values, "k", load), 0)
+      yield* untilStarted(counts)
+      const late = yield* Effect.zipRight(
+        TestClock.adjust("59 minutes"),
+        Effect.fork(Cache.getOrSet(values, "k", Effect.succeed(7)))
+      )
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* Fiber.join(late), 7)
+      assert.strictEqual(counts.interrupted, 1)
+    }).pipe(Effect.provide(Memory.layer())))
+
   it.effect("the end of the backend interrupts the loads that run for it", () =>
     Effect.gen(function*() {
       const { counts, load } = makeLoad(Effect.never)

@@ -3,6 +3,7 @@ import * as Backend from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
 import * as Cache from "effect-caching/Cache"
 import { Faulty } from "effect-caching/testing"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -11,6 +12,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
+import { Entry } from "../../src/internal/entry.js"
 import { makeSource, taggedUsers, users } from "../support/source.js"
 
 const layers = [
@@ -115,6 +117,38 @@ describe("law 4: no fault of the backend makes a bypassing call fail, hang or pr
       )),
       Effect.provide(Faulty.layer(Memory.layer()))
     ))
+
+  it.effect("a store of primitives that hang is given up after its time-out, by every operation", () =>
+    Effect.gen(function*() {
+      const hanging = yield* Backend.fromBytes({ name: "hanging" }, {
+        get: () => Effect.never,
+        set: () => Effect.never,
+        add: () => Effect.never,
+        remove: () => Effect.never,
+        clear: () => Effect.never
+      })
+      const backend = Backend.timeout(hanging, "500 millis")
+      const entry = new Entry(false, "text", 0, Infinity, Infinity, 0, [], undefined, new Uint8Array(1))
+      const operations: ReadonlyArray<Effect.Effect<unknown, Backend.BackendError>> = [
+        backend.get("k"),
+        backend.set("k", entry, Duration.infinity),
+        backend.add("k", entry, Duration.infinity),
+        backend.remove("k"),
+        backend.increment("k", 1, Duration.infinity),
+        backend.clear(""),
+        backend.lease("k", Duration.seconds(1)),
+        backend.renew("k", "token", Duration.seconds(1)),
+        backend.fill("k", "token", entry, Duration.infinity),
+        backend.tagVersions(["t"]),
+        backend.tagEpoch,
+        backend.invalidateTags(["t"], "hard")
+      ]
+      for (const operation of operations) {
+        const asking = yield* Effect.fork(Effect.flip(operation))
+        yield* TestClock.adjust("500 millis")
+        assert.strictEqual((yield* Fiber.join(asking)).reason, "Timeout")
+      }
+    }).pipe(Effect.scoped))
 
   it.effect("a caller of a backend that hangs can be interrupted", () =>
     Effect.gen(function*() {

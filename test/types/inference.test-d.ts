@@ -76,6 +76,34 @@ describe("types are inferred without annotations", () => {
     Cache.getOrSet(negative, 1, Effect.fail(new NotFound({ id: 1 })))
   })
 
+  it("failures of a memoized function are those that its policy knows", () => {
+    Memoize.wrap(findUser, {
+      name: "user",
+      schema: User,
+      timeToLive: 1,
+      staleIf: (error: NotFound) => error.id === 0
+    })
+    Memoize.wrap(findUser, {
+      name: "user",
+      schema: User,
+      timeToLive: 1,
+      staleIf: (error: NotFound | ParseError) => error._tag === "NotFound"
+    })
+    // @ts-expect-error: the function fails otherwise
+    Memoize.wrap(findUser, { name: "user", schema: User, timeToLive: 1, staleIf: (_: ParseError) => true })
+    // @ts-expect-error: this codec cannot store the function's failures
+    Memoize.wrap(findUser, { name: "user", schema: User, timeToLive: 1, failure: Codec.string })
+  })
+
+  it("a codec of failures needs nothing: its needs would be in no type", () => {
+    const needy = Schema.transformOrFail(Schema.String, Schema.String, {
+      decode: (s) => Effect.as(Database, s),
+      encode: (s) => Effect.as(Database, s)
+    })
+    // @ts-expect-error: Database
+    Cache.make({ name: "user", schema: User, timeToLive: 1, failure: Codec.schema(needy) })
+  })
+
   it("keys and values are checked", () => {
     const users = Cache.make({ name: "user", schema: User, key: (id: number) => id, timeToLive: 1 })
     expectTypeOf(users).toEqualTypeOf<Cache.Cache<number, User>>()
@@ -88,6 +116,8 @@ describe("types are inferred without annotations", () => {
     Cache.set(users, 1, "Ada")
     // @ts-expect-error: only numbers are counted
     Effect.runFork(Cache.increment(users, 1, 1))
+    const counts = Cache.make({ name: "count", schema: Schema.Number, timeToLive: 1 })
+    expectTypeOf(Cache.increment(counts, 1)).toEqualTypeOf<Effect.Effect<number, BackendError, CacheBackend>>()
     // @ts-expect-error: what is loaded must be a user
     Cache.getOrSet(users, 1, Effect.succeed("Ada"))
     // @ts-expect-error: a predicate that can fail is none

@@ -13,12 +13,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import { type Backend, BackendError, CacheBackend, type TagVersion } from "../../Backend.js"
 import type { Flight } from "../flights.js"
 import { isRefreshDue } from "../freshness.js"
+import { isInProcess } from "../inProcess.js"
 import * as Key from "../key.js"
-import { type CurrentLoad, currentLoad, isSameVersion } from "./currentLoad.js"
+import { Current, type CurrentLoad, currentLoad, isSameVersion } from "./currentLoad.js"
 import { type Call, fly, loadOnly, type Outcome } from "./load.js"
 import { type Found, isOwn, nothing, read } from "./lookup.js"
 import * as Observe from "./observe.js"
@@ -37,6 +39,8 @@ export const keyOf = (policy: Policy, userKey: unknown): string | Key.Unsupporte
 /** The error of an operation whose key cannot be one. */
 export const invalidKey = (backend: Backend, method: string, error: Key.UnsupportedKey): BackendError =>
   new BackendError({ backend: backend.name, method, reason: "InvalidInput", description: error.message })
+
+const shortestRefreshMillis = 60_000
 
 /** The exit of a fresh entry in this process, if that is all there is to ask. */
 const freshHere = (
@@ -73,29 +77,44 @@ export const getOrSet = (
       const clock = fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key) as Clock.Clock
       const exit = freshHere(backend, policy, key, context, clock)
       if (exit !== undefined) {
-        Observe.unsafeCount(policy.counters, "hit", fiber)
+        Observe.unsafeCount(policy, backend, key, "hit", fiber)
         return exit
       }
     }
     const call: Call = { policy, backend, key, userKey, load }
     const current = currentLoad(context)
     if (policy.isPlain && !isForced && isMissUnderWay(backend, key)) {
-      Observe.unsafeCount(policy.counters, "miss", fiber)
+      Observe.unsafeCount(policy, backend, call.key, "miss", fiber)
       return land(call, current, (flight) => fly(call, flight, nothing, false), false)
     }
     return answer(call, isForced, current, fiber)
   })
 
 /** Whether nothing is there, and a load that others wait for is under way: who leads it has looked already. */
-const isMissUnderWay = ({ flights, unsafe }: Backend, key: string): boolean =>
-  unsafe !== undefined && flights.find(key)?.isBackground === false && unsafe.get(key) === undefined
+const isMissUnderWay = (backend: Backend, key: string): boolean =>
+  isInProcess(backend) && backend.flights.find(key)?.isBackground === false && backend.unsafe!.get(key) === undefined
+
+/**
+ * A load that runs past its cache. In another load what it reads is read by that one, but what it asks for is its own.
+ * The versions of its tags are not known: where it has any, what is made of it is not stored.
+ */
+const apart = ({ backend, load, policy }: Pick<Call, "backend" | "load" | "policy">): Effect.Effect<any, any, any> =>
+  Effect.withFiberRuntime((fiber) => {
+    const outer = currentLoad(fiber.currentContext)
+    if (outer === undefined) return Effect.scoped(load)
+    outer.depend(backend, policy.isUntagged ? [] : undefined)
+    return Effect.scoped(Effect.provideService(load, Current, outer.apart()))
+  })
 
 /** Arguments that no key can be made of are loaded for, not cached. */
 const unkeyed = (policy: Policy, backend: Backend, error: Key.UnsupportedKey, load: Effect.Effect<any, any, any>) =>
   policy.isFailingOpen
     ? Effect.zipRight(
-      Effect.zipRight(Observe.notStored(policy.name, error.message), Observe.count(policy.counters, "bypass")),
-      Effect.scoped(load)
+      Effect.zipRight(
+        Effect.logDebug(`cache ${policy.name}: not cached: ${error.message}`),
+        Observe.count({ policy, backend, key: undefined }, "bypass")
+      ),
+      apart({ policy, backend, load })
     )
     : Effect.fail(invalidKey(backend, "get", error))
 
@@ -108,16 +127,16 @@ const answer = (
   Effect.gen(function*() {
     const { backend, policy, userKey } = call
     if (policy.unless !== undefined && (yield* policy.unless(userKey))) {
-      Observe.unsafeCount(policy.counters, "bypass", fiber)
-      return yield* Effect.scoped(call.load)
+      Observe.unsafeCount(policy, backend, call.key, "bypass", fiber)
+      return yield* apart(call)
     }
     const isForced = isForcedByCaller || (policy.forcedUpdate !== undefined && (yield* policy.forcedUpdate(userKey)))
     const found = isForced ? nothing : yield* find(call)
     if (found === undefined) {
-      Observe.unsafeCount(policy.counters, "bypass", fiber)
+      Observe.unsafeCount(policy, backend, call.key, "bypass", fiber)
       return yield* land(call, current, (flight) => Effect.map(loadOnly(call, flight), unstored(flight)), true)
     }
-    const stored = found.entry?.exit as Exit.Exit<any, any> | undefined
+    const stored = found.served ?? found.entry?.exit as Exit.Exit<any, any> | undefined
     if (found.state !== "miss" && stored !== undefined) {
       const isHit = found.state === "hit" && !(yield* isStaleByPolicy(call, stored))
       if (isHit) {
@@ -128,23 +147,23 @@ const answer = (
         const patience = current === undefined ? policy.softTimeoutMillis : Infinity
         const newer = patience === 0 ? undefined : yield* awaitRefresh(call, current, found, patience)
         if (newer !== undefined) {
-          Observe.unsafeCount(policy.counters, "miss", fiber)
+          Observe.unsafeCount(policy, backend, call.key, "miss", fiber)
           return yield* newer
         }
       }
       current?.depend(backend, found.entry!.tags)
-      Observe.unsafeCount(policy.counters, isHit ? "hit" : "stale", fiber)
+      Observe.unsafeCount(policy, backend, call.key, isHit ? "hit" : "stale", fiber)
       return yield* stored
     }
-    Observe.unsafeCount(policy.counters, "miss", fiber)
+    Observe.unsafeCount(policy, backend, call.key, "miss", fiber)
     return yield* land(call, current, (flight) => fly(call, flight, found, isForced), isForced)
   })
 
 /** What is stored; `undefined` where the backend cannot say and the call goes on without it. */
-const find = ({ backend, key, policy }: Call): Effect.Effect<Found | undefined, BackendError, any> => {
-  const reading = read(policy, backend, key)
-  return policy.isFailingOpen
-    ? Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(policy.name, error), undefined))
+const find = (call: Call): Effect.Effect<Found | undefined, BackendError, any> => {
+  const reading = read(call.policy, call.backend, call.key)
+  return call.policy.isFailingOpen
+    ? Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(call, error), undefined))
     : reading
 }
 
@@ -160,8 +179,24 @@ const isDue = (policy: Policy, { entry }: Found): Effect.Effect<boolean> =>
     (now, random) => isRefreshDue(entry!, now, policy.refreshAhead, random)
   )
 
+const graceOf = ({ policy, userKey }: Call, { entry }: Found): number =>
+  policy.graceMillis(entry!.exit as Exit.Exit<any, any>, userKey)
+
+/** A load that takes longer than its result could have been waited for is given up: it must not hold the key for ever. */
 const refreshInBackground = (call: Call, found: Found, isForced: boolean): Effect.Effect<void, never, any> =>
-  call.backend.flights.start(call.key, (flight) => fly(call, flight, found, isForced))
+  call.backend.flights.start(call.key, (flight) =>
+    Effect.map(
+      Effect.timeoutOption(
+        fly(call, flight, found, isForced),
+        Duration.millis(Math.max(graceOf(call, found), shortestRefreshMillis))
+      ),
+      Option.getOrElse((): Outcome => ({
+        exit: undefined,
+        tags: undefined,
+        isLoaded: false,
+        startedAfter: flight.startedAfter
+      }))
+    ))
 
 /** The result of the refresh under way, if it comes in time and is better than the stale one. */
 const awaitRefresh = (
@@ -216,13 +251,13 @@ const areCurrent = (backend: Backend, tags: ReadonlyArray<TagVersion> | undefine
   })
 
 /** The load without a flight, in the load that asks: what it reads is read by that one. */
-const alone = ({ backend, load, policy }: Call): Effect.Effect<Outcome, never, any> =>
+const alone = (call: Call): Effect.Effect<Outcome, never, any> =>
   Effect.suspend(() =>
-    Effect.map(Effect.exit(Effect.scoped(load)), (exit): Outcome => ({
+    Effect.map(Effect.exit(apart(call)), (exit): Outcome => ({
       exit,
-      tags: policy.staticTags?.length === 0 ? [] : undefined,
+      tags: call.policy.isUntagged ? [] : undefined,
       isLoaded: true,
-      startedAfter: backend.flights.tagInvalidations
+      startedAfter: call.backend.flights.tagInvalidations
     }))
   )
 

@@ -11,16 +11,28 @@ export class CurrentLoad {
   readonly versions = new Map<string, TagVersion>()
   /** Something was read whose tag versions are unknown, or one tag in two versions: the result must not be stored. */
   isUnknown = false
+  /** What the load asked for in place of the policy's time to live. */
+  timeToLiveMillis: number | undefined = undefined
+  /** The stale value that the load is to replace. */
+  previous: unknown = undefined
   constructor(
     readonly backend: Backend,
     readonly flight: Flight | undefined,
     /** Off where the cache does not track dependencies; the flight is still needed to find circles. */
-    readonly isTracking: boolean
+    readonly isTracking: boolean,
+    private readonly outer?: CurrentLoad
   ) {}
+
+  /** For a load that runs past its cache in this one. */
+  apart(): CurrentLoad {
+    return new CurrentLoad(this.backend, this.flight, this.isTracking, this)
+  }
 
   /** `versions` is `undefined` where they could not be read. Tags of another backend cannot be compared later: left out. */
   depend(backend: Backend, versions: ReadonlyArray<TagVersion> | undefined): void {
-    if (!this.isTracking || this.backend !== backend) return
+    if (this.outer !== undefined) return this.outer.depend(backend, versions)
+    // Not the backends themselves: those that combinators make of one share its loads and its tags.
+    if (!this.isTracking || this.backend.flights !== backend.flights) return
     if (versions === undefined) {
       this.isUnknown = true
       return

@@ -11,6 +11,7 @@ import type { ParseError } from "effect/ParseResult"
 import { type Backend, BackendError, CacheBackend, type Entry } from "../../Backend.js"
 import { remaining } from "../derive.js"
 import { invalidKey, keyOf } from "./call.js"
+import { currentLoad } from "./currentLoad.js"
 import { encodedEntry } from "./load.js"
 import { type Found, judgeMany, read } from "./lookup.js"
 import type { Lookup } from "./model.js"
@@ -53,11 +54,19 @@ const findMany = (
 ): Effect.Effect<ReadonlyArray<Found>, BackendError, any> =>
   withKeys(policy, method, userKeys, (backend, keys) =>
     keys.length === 1
-      ? Effect.map(read(policy, backend, keys[0]!), (found) => [found])
-      : Effect.flatMap(
-        Effect.zip(backend.getMany(keys), Clock.currentTimeMillis),
-        ([entries, now]) => judgeMany(policy, backend, entries.map(Option.getOrUndefined), now)
+      ? Effect.flatMap(read(policy, backend, keys[0]!), (found) => noted(backend, [found]))
+      : Effect.zip(backend.getMany(keys), Clock.currentTimeMillis).pipe(
+        Effect.flatMap(([entries, now]) => judgeMany(policy, backend, entries.map(Option.getOrUndefined), now)),
+        Effect.flatMap((found) => noted(backend, found))
       ))
+
+/** A load depends on what it reads by hand, as on what it reads by cached calls. */
+const noted = (backend: Backend, found: ReadonlyArray<Found>): Effect.Effect<ReadonlyArray<Found>> =>
+  Effect.withFiberRuntime((fiber) => {
+    const current = currentLoad(fiber.currentContext)
+    for (const { entry, state } of found) if (state !== "miss") current?.depend(backend, entry?.tags)
+    return Effect.succeed(found)
+  })
 
 const freshValue = ({ entry, state }: Found): Option.Option<any> => {
   const exit = state === "hit" ? entry?.exit as Exit.Exit<any, any> | undefined : undefined
@@ -66,10 +75,10 @@ const freshValue = ({ entry, state }: Found): Option.Option<any> => {
 
 export const lookup = (policy: Policy, userKey: unknown): Effect.Effect<Lookup<any, any>, BackendError, any> =>
   Effect.map(findMany(policy, "lookup", [userKey]), ([found]) => {
-    const { entry, state } = found!
+    const { entry, served, state } = found!
     return state === "miss" || entry === undefined ? { _tag: "Miss" } : {
       _tag: state === "hit" ? "Hit" : "Stale",
-      exit: entry.exit as Exit.Exit<any, any>,
+      exit: served ?? entry.exit as Exit.Exit<any, any>,
       loadedAt: entry.loadedAt,
       freshUntil: entry.freshUntil
     }
@@ -153,10 +162,12 @@ export const add = (
     ))
 
 export const increment = (policy: Policy, userKey: unknown, by: number): Effect.Effect<number, BackendError, any> =>
-  writing(policy, "increment", [userKey], (backend, [key]) => {
-    const millis = policy.timeToLiveMillis(Exit.succeed(by), userKey)
-    return backend.increment(key!, by, remaining(millis + policy.graceMillis, 0))
-  })
+  writing(
+    policy,
+    "increment",
+    [userKey],
+    (backend, [key]) => backend.increment(key!, by, remaining(policy.timeToLiveMillis(Exit.succeed(by), userKey), 0))
+  )
 
 // -----------------------------------------------------------------------------
 // invalidating

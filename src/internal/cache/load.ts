@@ -19,6 +19,7 @@ import { remaining } from "../derive.js"
 import { Entry } from "../entry.js"
 import type { Flight } from "../flights.js"
 import { lifetime } from "../freshness.js"
+import { isInProcess } from "../inProcess.js"
 import { pause } from "../pause.js"
 import { Current, CurrentLoad, isSameVersion } from "./currentLoad.js"
 import { type Found, judge } from "./lookup.js"
@@ -92,7 +93,7 @@ export const fly = (
             return Effect.map(restore(loadOnly(call, flight)), (exit) => outcome(exit, undefined, true))
           case "Mine":
             return restore(loadAndFill(call, flight, found, right.token)).pipe(
-              Effect.onInterrupt(() => giveBackLater(call, right.token)),
+              Effect.onError(() => giveBackLater(call, right.token)),
               Effect.map(({ exit, tags }) => outcome(exit, tags, true))
             )
         }
@@ -119,7 +120,7 @@ const askForRight = (
 ): Effect.Effect<Right, BackendError, any> => {
   const { backend, key, policy } = call
   // In this process whoever holds a lease cannot vanish without giving it back.
-  const duration = backend.unsafe === undefined ? policy.leaseDuration : Duration.infinity
+  const duration = isInProcess(backend) ? Duration.infinity : policy.leaseDuration
   const ask = (pollMillis: number): Effect.Effect<Right, BackendError, any> =>
     Effect.flatMap(
       backend.lease(key, duration),
@@ -168,7 +169,7 @@ const askForRight = (
   return policy.isFailingOpen
     ? Effect.catchAll(
       ask(firstPollMillis),
-      (error): Effect.Effect<Right> => Effect.as(Observe.backendError(policy.name, error), { _tag: "Unknown" } as const)
+      (error): Effect.Effect<Right> => Effect.as(Observe.backendError(call, error), { _tag: "Unknown" } as const)
     )
     : ask(firstPollMillis)
 }
@@ -178,7 +179,7 @@ const giveBack = (call: Call, token: string): Effect.Effect<void> =>
 
 /** Gives the lease back without making anyone wait for the store: an interrupted caller, or one whose store fails. */
 const giveBackLater = (call: Call, token: string): Effect.Effect<unknown> =>
-  call.backend.unsafe !== undefined ? giveBack(call, token) : Effect.forkDaemon(giveBack(call, token))
+  isInProcess(call.backend) ? giveBack(call, token) : Effect.forkDaemon(giveBack(call, token))
 
 /** Extends the lease for as long as the load takes: another process waits for it, not for the clock. */
 const keepLease = (call: Call, token: string): Effect.Effect<unknown> => {
@@ -202,28 +203,29 @@ const loadAndFill = (call: Call, flight: Flight, found: Found, token: string): E
   Effect.gen(function*() {
     const { backend, key, policy } = call
     const known = yield* readKnown(call, found)
-    const keeping = backend.unsafe === undefined ? yield* Effect.fork(keepLease(call, token)) : undefined
+    const keeping = isInProcess(backend) ? undefined : yield* Effect.fork(keepLease(call, token))
     const current = new CurrentLoad(backend, flight, policy.isTracking)
+    current.previous = found.previous
     const startedAt = yield* Clock.currentTimeMillis
     const exit = yield* Effect.exit(runLoad(call, current))
     const loadedAt = yield* Clock.currentTimeMillis
     if (keeping !== undefined) yield* Fiber.interrupt(keeping)
-    const tags = exit._tag === "Success" ? yield* readTags(call, known, current, exit.value) : undefined
+    const tags = yield* readTags(call, known, current, exit)
     const entry = flight.isFenced ? undefined : exit._tag === "Success"
-      ? yield* successEntry(call, exit, tags, loadedAt, loadedAt - startedAt)
-      : yield* failureEntry(call, exit, found, known, current, loadedAt, loadedAt - startedAt)
+      ? yield* successEntry(call, exit, tags, loadedAt, loadedAt - startedAt, current.timeToLiveMillis)
+      : yield* failureEntry(call, exit, found, tags, loadedAt, loadedAt - startedAt)
     if (entry === undefined) yield* giveBack(call, token)
     else {
       const retention = remaining(entry.keepUntil, loadedAt)
       yield* Effect.catchAll(
         backend.fill(key, token, entry, retention),
-        (error) => Effect.zipRight(giveBackLater(call, token), Observe.backendError(policy.name, error))
+        (error) => Effect.zipRight(giveBackLater(call, token), Observe.backendError(call, error))
       )
     }
     return { exit, tags }
   })
 
-/** The tag versions that can be read before the load, and the epoch that proves the others. */
+/** The tag versions that can be read before the load, by the store's names, and the epoch that proves the others. */
 interface Known {
   readonly versions: ReadonlyMap<string, TagVersion>
   readonly epoch: string | undefined
@@ -235,36 +237,40 @@ const readKnown = (call: Call, found: Found): Effect.Effect<Known | undefined> =
     const versions = new Map<string, TagVersion>()
     // The tags of the entry before this one are likely those of this one: they were read just now.
     for (const version of found.current ?? []) versions.set(version.tag, version)
-    const missing = (policy.staticTags ?? []).filter((tag) => !versions.has(tag))
-    const read = yield* backend.tagVersions(missing)
-    missing.forEach((tag, i) => versions.set(tag, read[i]!))
+    const missing = policy.earlyTags(call.userKey).filter((tag) => !versions.has(backend.tagInStore(tag)))
+    for (const version of yield* backend.tagVersions(missing)) versions.set(version.tag, version)
     return { versions, epoch: policy.staticTags === undefined ? yield* backend.tagEpoch : undefined }
   })
-  return Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(policy.name, error), undefined))
+  return Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(call, error), undefined))
 }
 
 /**
- * The versions that a value depends on. Those of tags that only the value names
- * are read after the load, and count if no tag at all was invalidated meanwhile.
+ * The versions that a value depends on, or a failure whose tags need no value to be
+ * known. Those of tags that only the value names are read after the load, and
+ * count if no tag at all was invalidated meanwhile.
  */
 const readTags = (
   call: Call,
   known: Known | undefined,
   current: CurrentLoad,
-  value: unknown
+  exit: Exit.Exit<any, any>
 ): Effect.Effect<ReadonlyArray<TagVersion> | undefined> => {
   const { backend, policy } = call
   const reading = Effect.gen(function*() {
-    const names = Array.from(new Set(policy.tags(value, call.userKey)))
+    if (exit._tag === "Failure" && (exit.cause._tag !== "Fail" || policy.staticTags === undefined)) return undefined
+    const names = new Set(
+      exit._tag === "Success" ? policy.tags(exit.value, call.userKey) : policy.earlyTags(call.userKey)
+    )
     if (known === undefined || current.isUnknown) return undefined
     const versions = new Map(current.versions)
-    if (names.length + versions.size > maxTags) {
-      yield* Observe.notStored(policy.name, `it depends on ${names.length + versions.size} tags, more than ${maxTags}`)
+    const { size } = new Set([...Array.from(names, backend.tagInStore), ...versions.keys()])
+    if (size > maxTags) {
+      yield* Observe.notStored(policy.name, `it depends on ${size} tags, more than ${maxTags}`)
       return undefined
     }
     const late: Array<string> = []
     for (const name of names) {
-      const version = known.versions.get(name)
+      const version = known.versions.get(backend.tagInStore(name))
       if (version === undefined) late.push(name)
       else if (!join(versions, version)) return undefined
     }
@@ -274,7 +280,7 @@ const readTags = (
     }
     return Array.from(versions.values())
   })
-  return Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(policy.name, error), undefined))
+  return Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(call, error), undefined))
 }
 
 /** Adds a version; `false` where the tag is there in another one, as then one of the two is outdated. */
@@ -290,13 +296,14 @@ const successEntry = (
   exit: Exit.Success<any, any>,
   tags: ReadonlyArray<TagVersion> | undefined,
   loadedAt: number,
-  loadMillis: number
+  loadMillis: number,
+  ownMillis: number | undefined
 ): Effect.Effect<Entry | undefined, never, any> =>
   Effect.gen(function*() {
     const { policy, userKey } = call
     if (tags === undefined) return undefined
     if (policy.storeIf !== undefined && !(yield* policy.storeIf(exit.value, userKey))) return undefined
-    return yield* makeEntry(call, exit, tags, loadedAt, loadMillis)
+    return yield* makeEntry(call, exit, tags, loadedAt, loadMillis, ownMillis)
   })
 
 /** A typed failure alone may be stored; interruptions and defects never are. */
@@ -304,23 +311,19 @@ const failureEntry = (
   call: Call,
   exit: Exit.Failure<any, any>,
   found: Found,
-  known: Known | undefined,
-  current: CurrentLoad,
+  tags: ReadonlyArray<TagVersion> | undefined,
   loadedAt: number,
   loadMillis: number
 ): Effect.Effect<Entry | undefined, never, any> =>
   Effect.gen(function*() {
     const { backend, key, policy } = call
     if (exit.cause._tag !== "Fail") return undefined
-    if (policy.failure !== undefined && known !== undefined && !current.isUnknown && policy.staticTags !== undefined) {
-      const versions = new Map(current.versions)
-      if (policy.staticTags.every((tag) => join(versions, known.versions.get(tag)!))) {
-        const entry = yield* makeEntry(call, Exit.fail(exit.cause.error), [...versions.values()], loadedAt, loadMillis)
-        if (entry !== undefined) return entry
-      }
+    if (policy.failure !== undefined && tags !== undefined) {
+      const entry = yield* makeEntry(call, Exit.fail(exit.cause.error), tags, loadedAt, loadMillis)
+      if (entry !== undefined) return entry
     }
     if (found.entry !== undefined && !policy.staleIf(exit.cause.error)) {
-      yield* Effect.catchAll(backend.remove(key), (error) => Observe.backendError(policy.name, error))
+      yield* Effect.catchAll(backend.remove(key), (error) => Observe.backendError(call, error))
     }
     return undefined
   })
@@ -331,10 +334,11 @@ export const makeEntry = (
   exit: Exit.Exit<any, any>,
   tags: ReadonlyArray<TagVersion>,
   loadedAt: number,
-  loadMillis: number
+  loadMillis: number,
+  ownMillis?: number | undefined
 ): Effect.Effect<Entry | undefined, never, any> =>
   Effect.catchAll(
-    encodedEntry(policy, backend, userKey, exit, tags, loadedAt, loadMillis),
+    encodedEntry(policy, backend, userKey, exit, tags, loadedAt, loadMillis, ownMillis),
     () => Effect.as(Observe.notStored(policy.name, "its codec cannot encode it"), undefined)
   )
 
@@ -346,16 +350,21 @@ export const encodedEntry = (
   exit: Exit.Exit<any, any>,
   tags: ReadonlyArray<TagVersion>,
   loadedAt: number,
-  loadMillis: number
+  loadMillis: number,
+  /** What the load asked for itself. */
+  ownMillis?: number | undefined
 ) =>
   Effect.gen(function*() {
-    const asked = policy.timeToLiveMillis(exit, userKey)
+    const asked = policy.timeToLiveMillis(exit, userKey, ownMillis)
     const millis = policy.jitter === 0 ? asked : asked * (1 - policy.jitter * (yield* Random.next))
-    if (!(millis > 0)) return undefined
     const isFailure = exit._tag === "Failure"
+    const graceMillis = isFailure ? 0 : policy.graceMillis(exit, userKey)
+    // Where the dialect decides what is served of a stale value, one may be kept that is stale from the first.
+    const isStorable = loadedAt + millis > loadedAt
+    if (!isStorable && !(policy.served !== undefined && graceMillis > 0)) return undefined
     const codec = isFailure ? policy.failure! : policy.success
     const payload = isFailure ? (exit.cause as { readonly error: unknown }).error : exit.value
     const bytes = backend.holds === "bytes" ? yield* codec.encode(payload) : undefined
-    const { freshUntil, keepUntil } = lifetime(loadedAt, millis, isFailure ? 0 : policy.graceMillis)
+    const { freshUntil, keepUntil } = lifetime(loadedAt, Math.max(0, millis), graceMillis)
     return new Entry(isFailure, codec.id, loadedAt, freshUntil, keepUntil, loadMillis, tags, exit, bytes)
   })

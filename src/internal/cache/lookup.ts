@@ -17,6 +17,10 @@ export interface Found {
   readonly entry: Entry | undefined
   /** The versions that the entry's tags have now, where they were read. */
   readonly current: ReadonlyArray<TagVersion> | undefined
+  /** The value that the entry had, for the load that replaces it. */
+  readonly previous?: unknown
+  /** Where it is not what the entry holds. */
+  readonly served?: Exit.Exit<any, any>
 }
 
 export const nothing: Found = { state: "miss", entry: undefined, current: undefined }
@@ -54,15 +58,24 @@ const judgeUsable = (
 ): Effect.Effect<Found, never, any> => {
   const byTags = compare(entry.tags, current)
   // Made stale where nothing stale may be served: a miss.
-  const isEnded = byTags === "hard" || (byTags === "soft" && policy.graceMillis === 0)
+  const isEnded = byTags === "hard" || (byTags === "soft" && !policy.isGraceful)
   if (isEnded) return Effect.succeed({ state: "miss", entry, current })
-  const found: Found = { state: byTags === "soft" || stateAt(entry, now) === "stale" ? "stale" : "hit", entry, current }
-  if (entry.exit !== undefined) return Effect.succeed(found)
+  const isStale = byTags === "soft" || stateAt(entry, now) === "stale"
+  const foundAs = (): Found => {
+    if (!isStale) return { state: "hit", entry, current }
+    const exit = entry.exit as Exit.Exit<any, any>
+    if (policy.served === undefined || exit._tag === "Failure") return { state: "stale", entry, current }
+    const value = policy.served(exit.value, now)
+    return value === undefined
+      ? { state: "miss", entry, current, previous: exit.value }
+      : { state: "stale", entry, current, previous: exit.value, served: Exit.succeed(value) }
+  }
+  if (entry.exit !== undefined) return Effect.sync(foundAs)
   const codec = entry.isFailure ? policy.failure! : policy.success
   return Effect.matchEffect(codec.decode(entry.bytes!), {
     onSuccess: (value) => {
       entry.exit = entry.isFailure ? Exit.fail(value) : Exit.succeed(value)
-      return Effect.succeed(found)
+      return Effect.sync(foundAs)
     },
     onFailure: () => Effect.as(undecodableEntry(policy.name), nothing)
   })

@@ -31,10 +31,11 @@ export interface Policy<Key, A, E = unknown> {
   readonly timeToLive: Duration.DurationInput | ((exit: Exit.Exit<A, E>, key: Key) => Duration.DurationInput)
   /**
    * How long after that a value may still be served, stale, while one load runs
-   * in the background. A load that reads a stale value waits for the new one.
-   * Default: zero.
+   * in the background. A load that reads a stale value waits for the new one. A
+   * background load is given up after the grace, or a minute where that is more.
+   * A function decides for each value. Default: zero.
    */
-  readonly grace?: Duration.DurationInput | undefined
+  readonly grace?: Duration.DurationInput | ((exit: Exit.Exit<A, E>, key: Key) => Duration.DurationInput) | undefined
   /** The share of `timeToLive`, from 0 to 1, that is taken off at random. Default: 0. */
   readonly jitter?: number | undefined
   /**
@@ -58,8 +59,9 @@ export interface Policy<Key, A, E = unknown> {
    */
   readonly keyTags?: ((key: Key) => ReadonlyArray<string>) | undefined
   /**
-   * Whether the tags of all that the load reads from caches become its own. A
-   * value that depends on more than 256 tags is not stored. Default: true.
+   * Whether the tags of all that the load reads from caches of the same backend
+   * become its own. A value that depends on more than 256 tags is not stored, nor
+   * one made of what was loaded past a cache with tags. Default: true.
    */
   readonly trackDependencies?: boolean | undefined
   /** Whether the call runs past the cache: it neither reads nor stores. */
@@ -95,7 +97,7 @@ export interface Options<Key, A, E, B extends "bypass" | "fail"> extends Policy<
   /** What of the key tells entries apart. Default: all of it. */
   readonly key?: ((key: Key) => unknown) | undefined
   /** Stores failures for which `timeToLive` gives time. */
-  readonly failure?: Codec.Codec<E, any> | undefined
+  readonly failure?: Codec.Codec<E> | undefined
   /**
    * What a fault of the backend does to a cached call. `"bypass"`: nothing, the
    * call loads. `"fail"`: reading fails the call, and the load is spared.

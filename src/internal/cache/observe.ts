@@ -1,12 +1,14 @@
 /**
- * What a cache tells of itself: counters with bounded labels, and an attribute
- * on the caller's span. Never a key, never a value.
+ * What a cache tells of itself: counters with bounded labels, an attribute on
+ * the caller's span, and events for those who listen. Never a value, and a key
+ * only to a listener.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as MetricKey from "effect/MetricKey"
-import type { BackendError } from "../../Backend.js"
+import type { Backend, BackendError } from "../../Backend.js"
 
 /** How a call was answered. */
 export type Result = "hit" | "stale" | "miss" | "bypass"
@@ -44,24 +46,49 @@ export const countersOf = (cache: string): Counters => {
 
 const noLabels: Array<never> = []
 
+/** The part of a cached call that is told of. `key` is `undefined` where the arguments cannot be one. */
+export interface Answered {
+  readonly policy: { readonly name: string; readonly counters: Counters }
+  readonly backend: Backend
+  readonly key: string | undefined
+}
+
 /** Counts a call and names its result on the caller's span: synchronous, for the hit path. */
-export const unsafeCount = (counters: Counters, result: Result, fiber: Fiber.RuntimeFiber<any, any>): void => {
+export const unsafeCount = (
+  { counters, name }: Answered["policy"],
+  { listeners }: Backend,
+  key: string | undefined,
+  result: Result,
+  fiber: Fiber.RuntimeFiber<any, any>
+): void => {
   counters[result].unsafeUpdate(1, noLabels)
   const span = fiber.currentSpan
   if (span !== undefined && span._tag === "Span") span.attribute("cache.result", result)
+  if (listeners.isAny) {
+    const clock = fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key) as Clock.Clock
+    listeners.tell({ _tag: tags[result], cache: name, at: clock.unsafeCurrentTimeMillis(), key, error: undefined })
+  }
 }
 
-export const count = (counters: Counters, result: Result): Effect.Effect<void> =>
+const tags = { hit: "Hit", stale: "Stale", miss: "Miss", bypass: "Bypass" } as const
+
+export const count = ({ backend, key, policy }: Answered, result: Result): Effect.Effect<void> =>
   Effect.withFiberRuntime((fiber) => {
-    unsafeCount(counters, result, fiber)
+    unsafeCount(policy, backend, key, result, fiber)
     return Effect.void
   })
 
 /** A fault behind a call that goes on without the backend: counted, and logged where someone debugs. */
-export const backendError = (cache: string, error: BackendError): Effect.Effect<void> =>
+export const backendError = (
+  { backend: { listeners }, key, policy: { name } }: Answered,
+  error: BackendError
+): Effect.Effect<void> =>
   Effect.zipRight(
-    Metric.increment(Metric.tagged(Metric.tagged(faults, "cache", cache), "reason", error.reason)),
-    Effect.logDebug(`cache ${cache}: ${error.message}`)
+    Metric.increment(Metric.tagged(Metric.tagged(faults, "cache", name), "reason", error.reason)),
+    Effect.flatMap(Clock.currentTimeMillis, (at) => {
+      if (listeners.isAny) listeners.tell({ _tag: "Error", cache: name, at, key, error })
+      return Effect.logDebug(`cache ${name}: ${error.message}`)
+    })
   )
 
 export const undecodableEntry = (cache: string): Effect.Effect<void> =>

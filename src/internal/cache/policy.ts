@@ -13,6 +13,13 @@ import { type Counters, countersOf } from "./observe.js"
 /** A question about a call, asked only where it was given. */
 export type Question<Args extends ReadonlyArray<unknown>> = ((...args: Args) => Effect.Effect<boolean>) | undefined
 
+/**
+ * What is served of a value that is stale `now`; `undefined`: nothing, it is a miss, and
+ * the load that replaces it may read it. For dialects: with it, a value that is never
+ * fresh is kept for as long as its grace.
+ */
+export type Served = (value: any, now: number) => unknown
+
 /** `Options` compiled. */
 export interface Policy {
   readonly name: string
@@ -24,8 +31,12 @@ export interface Policy {
   readonly texts: Key.Texts
   readonly success: Codec<any, any>
   readonly failure: Codec<any, any> | undefined
-  readonly timeToLiveMillis: (exit: Exit.Exit<any, any>, key: any) => number
-  readonly graceMillis: number
+  /** `own` is what the load asked for: in place of a duration, not of a function. */
+  readonly timeToLiveMillis: (exit: Exit.Exit<any, any>, key: any, own?: number | undefined) => number
+  readonly graceMillis: (exit: Exit.Exit<any, any>, key: any) => number
+  /** Whether softly invalidated values may be served at all. */
+  readonly isGraceful: boolean
+  readonly served: Served | undefined
   readonly jitter: number
   /** Zero: off. */
   readonly refreshAhead: number
@@ -35,6 +46,9 @@ export interface Policy {
   /** Tags known before the load; `undefined` where they depend on the value. */
   readonly staticTags: ReadonlyArray<string> | undefined
   readonly tags: (value: any, key: any) => ReadonlyArray<string>
+  /** Those of `tags` that are known before the load. */
+  readonly earlyTags: (key: any) => ReadonlyArray<string>
+  readonly isUntagged: boolean
   readonly isTracking: boolean
   readonly isFailingOpen: boolean
   readonly unless: Question<[key: any]>
@@ -60,7 +74,22 @@ const question = (given: unknown): Question<Array<any>> => {
 export const timeToLiveOf = (name: string, timeToLive: unknown): Policy["timeToLiveMillis"] => {
   if (typeof timeToLive === "function") return (exit, key) => millisOf(timeToLive(exit, key)) ?? 0
   const fixed = requireMillis(`Cache ${JSON.stringify(name)}`, "timeToLive", timeToLive)
+  return (exit, _, own = fixed) => exit._tag === "Success" ? own : 0
+}
+
+const graceOf = (module: string, grace: unknown): Policy["graceMillis"] => {
+  if (typeof grace === "function") {
+    return (exit, key) => exit._tag === "Success" ? millisOf(grace(exit, key)) ?? 0 : 0
+  }
+  const fixed = grace === undefined ? 0 : requireMillis(module, "grace", grace)
   return (exit) => exit._tag === "Success" ? fixed : 0
+}
+
+/** Begins like no key, so that a versioned key is never an unversioned one. */
+const versionOf = (module: string, version: string | undefined): string => {
+  if (version === undefined) return ""
+  if (typeof version === "string" && version !== "" && version.length <= 100) return `@${Key.prefixOf(version)}`
+  throw new InvalidOption({ module, option: "version", value: version, expected: "1 to 100 characters" })
 }
 
 export const compile = (options: Options<any, any, any, any>, success: Codec<any, any>): Policy => {
@@ -70,7 +99,9 @@ export const compile = (options: Options<any, any, any, any>, success: Codec<any
   if (typeof options.name !== "string" || options.name === "" || options.name.length > 100) {
     throw new InvalidOption({ module: "Cache", option: "name", value: options.name, expected: "1 to 100 characters" })
   }
-  const { tags } = options
+  const { keyTags, tags } = options
+  const staticTags = typeof tags === "function" ? [] : tags ?? []
+  const earlyTags = keyTags === undefined ? () => staticTags : (key: unknown) => [...staticTags, ...keyTags(key)]
   const unless = question(options.unless)
   const forcedUpdate = question(options.forcedUpdate)
   const isStale = question(options.isStale)
@@ -86,18 +117,26 @@ export const compile = (options: Options<any, any, any, any>, success: Codec<any
     counters: countersOf(options.name),
     prefix,
     keyOf: options.key ?? ((key) => key),
-    texts: new Key.Texts(prefix),
+    texts: new Key.Texts(prefix + versionOf(module, options.version)),
     success,
     failure: options.failure,
     timeToLiveMillis: timeToLiveOf(options.name, options.timeToLive),
-    graceMillis: millis("grace", options.grace, 0),
+    graceMillis: graceOf(module, options.grace),
+    isGraceful: typeof options.grace === "function" || millis("grace", options.grace, 0) > 0,
+    served: (options as { readonly served?: Served }).served,
     jitter: requireNumber(module, "jitter", options.jitter ?? 0, { min: 0, max: 1 }),
     refreshAhead,
     softTimeoutMillis: millis("softTimeout", options.softTimeout, 0),
     leaseDuration: Duration.millis(Math.max(10, millis("leaseDuration", options.leaseDuration, 1_000))),
     staleIf: options.staleIf ?? (() => true),
     staticTags: typeof tags === "function" ? undefined : tags ?? [],
-    tags: typeof tags === "function" ? tags : () => tags ?? [],
+    tags: typeof tags !== "function"
+      ? (_, key) => earlyTags(key)
+      : keyTags === undefined
+      ? tags
+      : (value, key) => [...keyTags(key), ...tags(value, key)],
+    earlyTags,
+    isUntagged: keyTags === undefined && typeof tags !== "function" && (tags ?? []).length === 0,
     isTracking: options.trackDependencies ?? true,
     isFailingOpen: options.onBackendError !== "fail",
     unless,

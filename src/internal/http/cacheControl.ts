@@ -17,20 +17,41 @@ export interface CacheControl {
   readonly proxyRevalidate: boolean
   readonly maxAge: number | undefined
   readonly sMaxage: number | undefined
+  /** §5.2.2.3 */
+  readonly mustUnderstand: boolean
+  /** RFC 5861 §3 */
+  readonly staleWhileRevalidate: number | undefined
+  /** RFC 5861 §4 */
+  readonly staleIfError: number | undefined
+}
+
+/** What a response without directives says. */
+export const silent: CacheControl = {
+  noStore: false,
+  noCache: false,
+  private: false,
+  public: false,
+  mustRevalidate: false,
+  proxyRevalidate: false,
+  maxAge: undefined,
+  sMaxage: undefined,
+  mustUnderstand: false,
+  staleWhileRevalidate: undefined,
+  staleIfError: undefined
 }
 
 /** §1.2.2: what does not fit is this. */
 const longest = 2 ** 31
 
 /** Seconds. What is none is zero: such a response is stale (§4.2.1). */
-const secondsOf = (argument: string | undefined): number =>
+export const secondsOf = (argument: string | undefined): number =>
   argument !== undefined && /^\d+$/.test(argument) ? Math.min(Number(argument), longest) : 0
 
 /** The least restrictive pair comes last: everything, fields, nothing. */
-const both = (a: Restriction, b: Restriction): Restriction =>
+export const both = (a: Restriction, b: Restriction): Restriction =>
   a === true || b === true ? true : a === false ? b : b === false ? a : [...a, ...b]
 
-const fieldsOf = (argument: string): Restriction => {
+export const fieldsOf = (argument: string): Restriction => {
   const names = argument.split(",").map((_) => _.trim().toLowerCase()).filter((_) => _ !== "")
   return names.length > 0 && names.every(isToken) ? names : true
 }
@@ -57,16 +78,7 @@ const directiveOf = (member: string): Directive | undefined => {
 }
 
 export const parseCacheControl = (value: string | undefined): CacheControl => {
-  const parsed = {
-    noStore: false,
-    noCache: false as Restriction,
-    private: false as Restriction,
-    public: false,
-    mustRevalidate: false,
-    proxyRevalidate: false,
-    maxAge: undefined as number | undefined,
-    sMaxage: undefined as number | undefined
-  }
+  const parsed: { -readonly [K in keyof CacheControl]: CacheControl[K] } = { ...silent }
   for (const member of value === undefined ? [] : listOf(value)) {
     const directive = directiveOf(member)
     if (directive === undefined) continue
@@ -97,6 +109,15 @@ export const parseCacheControl = (value: string | undefined): CacheControl => {
         break
       case "s-maxage":
         parsed.sMaxage = Math.min(parsed.sMaxage ?? longest, secondsOf(argument))
+        break
+      case "must-understand":
+        parsed.mustUnderstand ||= !isMalformed && argument === undefined
+        break
+      case "stale-while-revalidate":
+        parsed.staleWhileRevalidate = Math.min(parsed.staleWhileRevalidate ?? longest, secondsOf(argument))
+        break
+      case "stale-if-error":
+        parsed.staleIfError = Math.min(parsed.staleIfError ?? longest, secondsOf(argument))
         break
     }
   }

@@ -20,6 +20,22 @@ export const explicitLifetime = (
   return Math.max(0, expires - (parseDate(headers["date"], receivedAt) ?? receivedAt))
 }
 
+/** §4.2.2: those that may be fresh though they do not say how long. */
+const heuristicallyCacheable = new Set([200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501])
+
+/** §4.2.2: a tenth of the time since the response was changed, a day at most. */
+export const heuristicLifetime = (
+  status: number,
+  headers: Fields,
+  cacheControl: CacheControl,
+  receivedAt: number
+): number | undefined => {
+  const modified = parseDate(headers["last-modified"], receivedAt)
+  if (modified === undefined || !(heuristicallyCacheable.has(status) || cacheControl.public)) return undefined
+  const date = parseDate(headers["date"], receivedAt) ?? receivedAt
+  return Math.max(0, Math.min((date - modified) / 10, 24 * 3_600_000))
+}
+
 /** §4.2.3: how old the response was when it was received, in milliseconds. */
 export const initialAge = (headers: Fields, requestedAt: number, receivedAt: number): number => {
   const date = parseDate(headers["date"], receivedAt)

@@ -117,6 +117,29 @@ const shownFields = (headers: Fields, rules: RequestRules, authority: string, sc
   return shown
 }
 
+/** Where a request goes: `undefined` where that is not certain. */
+const locate = (
+  asked: Asked
+): { readonly scheme: string; readonly authority: string; readonly target: string } | undefined => {
+  // A target in absolute form on the wire names an authority that `Host` need not repeat.
+  const target = asked.url.startsWith("/") ? originForm(asked.originalUrl) : undefined
+  const host = asked.headers["host"]?.toLowerCase()
+  if (target === undefined || (host !== undefined && target.authority !== undefined && host !== target.authority)) {
+    return undefined
+  }
+  return {
+    scheme: schemeOf(asked.headers["x-forwarded-proto"] ?? target.scheme),
+    authority: host ?? target.authority ?? "",
+    target: target.target
+  }
+}
+
+/** The URL that a request is for. */
+export const urlOf = (asked: Asked): string | undefined => {
+  const located = locate(asked)
+  return located === undefined ? undefined : `${located.scheme}://${located.authority}${located.target}`
+}
+
 /** The request as a cache sees it, or why it goes past the cache. */
 export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
   const { headers, method } = asked
@@ -126,16 +149,12 @@ export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
   const isAuthorized = rules.credentials.some((name) => has(headers, name))
   if (isAuthorized && rules.authorization === "bypass") return "bypass"
   if (rules.cookies === "bypass" && has(headers, "cookie")) return "bypass"
-  // A target in absolute form on the wire names an authority that `Host` need not repeat.
-  const target = asked.url.startsWith("/") ? originForm(asked.originalUrl) : undefined
-  if (target === undefined) return "bypass"
-  const host = headers["host"]?.toLowerCase()
-  if (host !== undefined && target.authority !== undefined && host !== target.authority) return "bypass"
-  const authority = host ?? target.authority ?? ""
-  const scheme = schemeOf(headers["x-forwarded-proto"] ?? target.scheme)
+  const located = locate(asked)
+  if (located === undefined) return "bypass"
+  const { authority, scheme, target } = located
   let fields: Fields | undefined
   return {
-    primary: primaryKey(scheme, authority, target.target, rules.query),
+    primary: primaryKey(scheme, authority, target, rules.query),
     isHead: method === "HEAD",
     isPersonal: rules.cookies === "shared" && has(headers, "cookie"),
     isAuthorized: rules.authorization === "shared" && isAuthorized,

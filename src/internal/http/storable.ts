@@ -1,9 +1,11 @@
 /**
  * Whether a response may be stored (RFC 9111 §3), for how long, and for whom.
  */
-import { type CacheControl, parseCacheControl } from "./cacheControl.js"
+import type { CacheControl } from "./cacheControl.js"
 import type { Fields } from "./fields.js"
-import { explicitLifetime, initialAge } from "./freshness.js"
+import { explicitLifetime, heuristicLifetime, initialAge } from "./freshness.js"
+import { directivesOf } from "./targeted.js"
+import { hasValidator, validatingFields } from "./validation.js"
 import { varyNames } from "./vary.js"
 
 /** What the program decided. */
@@ -11,9 +13,17 @@ export interface StoreRules {
   /** For responses that do not say how long they are fresh. */
   readonly timeToLiveMillis: number | undefined
   /** `undefined`: the usual ones. */
-  readonly statuses: ReadonlySet<number> | undefined
+  readonly statuses: ReadonlySet<number> | "any" | undefined
   /** Request fields that are part of the key, in lower case. */
   readonly declared: ReadonlySet<string>
+  /** Whether responses that only say when they were changed are fresh for a while (§4.2.2). */
+  readonly isHeuristic?: boolean | undefined
+  /** Fields in place of `Cache-Control`, the first that is there (RFC 9213). */
+  readonly targets?: ReadonlyArray<string> | undefined
+  /** How long stale responses may be sent while one request for a new one is made. */
+  readonly graceMillis?: number | undefined
+  /** How long stale responses may be sent in place of errors. */
+  readonly staleIfErrorMillis?: number | undefined
 }
 
 /** A response, and what matters of its request. */
@@ -41,8 +51,14 @@ export interface Storable {
   readonly isShared: boolean
   /** Requests with `Authorization` may use it (§3.5). */
   readonly isForAuthorized: boolean
-  /** §4.2.4 */
-  readonly mayBeStale: boolean
+  /** §5.2.2.4: not to be used without validation. */
+  readonly mustValidate: boolean
+  /** The preconditions that validate it. */
+  readonly validating: Fields
+  /** §4.2.4, RFC 5861 §3: how long it may be sent stale while a new one is made. */
+  readonly whileRevalidateMillis: number
+  /** §4.2.4, RFC 5861 §4: how long it may be sent stale in place of an error. */
+  readonly ifErrorMillis: number
 }
 
 export interface NotStorable {
@@ -77,12 +93,19 @@ export const isShared = (cacheControl: CacheControl): boolean =>
 
 export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStorable => {
   const { headers, receivedAt, status } = exchange
-  if (!(rules.statuses ?? usualStatuses).has(status) || isNeverStored(status)) return no("status")
-  if (headers["content-range"] !== undefined) return no("status")
-  const cacheControl = parseCacheControl(headers["cache-control"])
-  if (cacheControl.noStore) return no("no-store")
+  const statuses = rules.statuses === "any" ? undefined : rules.statuses
+  if (isNeverStored(status) || (rules.statuses !== "any" && !(statuses ?? usualStatuses).has(status))) {
+    return no("status")
+  }
+  // RFC 9110 §14.4: it means nothing here; an app that sends it is likely wrong about its status.
+  if (headers["content-range"] !== undefined && rules.statuses !== "any") return no("status")
+  const { cacheControl, isTargeted } = directivesOf(headers, rules.targets ?? [])
+  // §5.2.2.3: who understands the status need not obey `no-store`, who does not must not store.
+  if (cacheControl.mustUnderstand ? !usualStatuses.has(status) : cacheControl.noStore) return no("no-store")
   if (cacheControl.private === true) return no("private")
-  if (cacheControl.noCache === true) return no("no-cache")
+  const isValidatable = hasValidator(headers)
+  const mustValidate = cacheControl.noCache === true
+  if (mustValidate && !isValidatable) return no("no-cache")
   if (exchange.hasCookies || headers["set-cookie"] !== undefined) return no("set-cookie")
   const forEverybody = isShared(cacheControl)
   const forAuthorized = forEverybody || cacheControl.mustRevalidate
@@ -90,10 +113,26 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
   if (exchange.isPersonal && !forEverybody) return no("cookie")
   const vary = varyNames(headers, rules.declared)
   if (vary === undefined) return no("vary")
-  const lasting = (rules.statuses ?? lastingStatuses).has(status) ? rules.timeToLiveMillis : undefined
-  const lifetimeMillis = explicitLifetime(headers, cacheControl, receivedAt) ?? lasting ?? 0
+  const lasting = (statuses ?? lastingStatuses).has(status) ? rules.timeToLiveMillis : undefined
+  const { expires: _, ...withoutExpires } = headers
+  const explicit = explicitLifetime(isTargeted ? withoutExpires : headers, cacheControl, receivedAt)
+  const said = explicit ?? lasting ??
+    (rules.isHeuristic === true ? heuristicLifetime(status, headers, cacheControl, receivedAt) : undefined)
+  const lifetimeMillis = mustValidate ? 0 : said ?? 0
   const initialAgeMillis = initialAge(headers, exchange.requestedAt, receivedAt)
-  if (!(lifetimeMillis > initialAgeMillis)) return no("freshness")
+  const mayBeStale = !mustValidate && !cacheControl.mustRevalidate && !cacheControl.proxyRevalidate
+  // §5.2.2.10: `s-maxage` forbids what is stale too. `grace` is the program's word, for its own app.
+  const saysStale = mayBeStale && cacheControl.sMaxage === undefined
+  const whileRevalidateMillis = Math.max(
+    mayBeStale ? rules.graceMillis ?? 0 : 0,
+    saysStale ? (cacheControl.staleWhileRevalidate ?? 0) * 1000 : 0
+  )
+  const ifErrorMillis = saysStale
+    ? Math.max(rules.staleIfErrorMillis ?? 0, (cacheControl.staleIfError ?? 0) * 1000)
+    : 0
+  // What says how long it is fresh, be it not at all, is kept for its validator.
+  const isKept = isValidatable && (mustValidate || said !== undefined)
+  if (!(lifetimeMillis > initialAgeMillis) && !isKept) return no("freshness")
   return {
     _tag: "Storable",
     lifetimeMillis,
@@ -102,6 +141,9 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
     except: [cacheControl.private, cacheControl.noCache].flatMap((_) => typeof _ === "boolean" ? [] : _),
     isShared: forEverybody,
     isForAuthorized: forAuthorized,
-    mayBeStale: !cacheControl.mustRevalidate && !cacheControl.proxyRevalidate
+    mustValidate,
+    validating: validatingFields(headers),
+    whileRevalidateMillis,
+    ifErrorMillis
   }
 }

@@ -22,7 +22,13 @@ export interface Answer {
   readonly lifetimeMillis: number
   readonly isShared: boolean
   readonly isForAuthorized: boolean
-  readonly mayBeStale: boolean
+  readonly mustValidate: boolean
+  /** The preconditions that validate it: of its own validators, not of the one it was given here. */
+  readonly validating: Readonly<Record<string, string>>
+  readonly whileRevalidateMillis: number
+  readonly ifErrorMillis: number
+  /** It was made stale before its time; not stored. */
+  readonly isInvalidated?: boolean | undefined
   /** Of the load; not stored. */
   readonly tags: ReadonlyArray<string>
 }
@@ -39,7 +45,7 @@ export interface Variance {
 export type Stored = Answer | Variance
 
 /** Changes with the form. */
-export const format = "http:1"
+export const format = "http:2"
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder("utf-8", { fatal: true })
@@ -71,15 +77,17 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
     return undefined
   }
   if (typeof head !== "object" || head === null) return undefined
-  const { body, generation, headers, names } = head
+  const { body, generation, headers, names, validating } = head
   if (head["_tag"] === "Variance") {
     return isText(generation) && Array.isArray(names) && names.every(isText) && isTime(head["lifetimeMillis"])
       ? { _tag: "Variance", generation, names, lifetimeMillis: head["lifetimeMillis"], tags: [] }
       : undefined
   }
   return head["_tag"] === "Answer" && Number.isInteger(head["status"]) && typeof headers === "object" &&
-      headers !== null && Object.values(headers).every(isText) && isTime(head["receivedAt"]) &&
+      headers !== null && Object.values(headers).every(isText) && typeof validating === "object" &&
+      validating !== null && Object.values(validating).every(isText) && isTime(head["receivedAt"]) &&
       isTime(head["initialAgeMillis"]) && isTime(head["lifetimeMillis"]) &&
+      isTime(head["whileRevalidateMillis"]) && isTime(head["ifErrorMillis"]) &&
       (generation === undefined || isText(generation))
     ? {
       _tag: "Answer",
@@ -93,7 +101,10 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
       lifetimeMillis: head["lifetimeMillis"],
       isShared: head["isShared"] === true,
       isForAuthorized: head["isForAuthorized"] === true,
-      mayBeStale: head["mayBeStale"] === true,
+      mustValidate: head["mustValidate"] === true,
+      validating: validating as Record<string, string>,
+      whileRevalidateMillis: head["whileRevalidateMillis"],
+      ifErrorMillis: head["ifErrorMillis"],
       tags: []
     }
     : undefined

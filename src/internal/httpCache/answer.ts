@@ -18,12 +18,14 @@ import { appendStatus, type Forward, type Status } from "../http/cacheStatus.js"
 import { isNotModified } from "../http/conditional.js"
 import { notModifiedFields } from "../http/fields.js"
 import { currentAge, isFresh } from "../http/freshness.js"
+import { invalidatedUrls, isInvalidating } from "../http/invalidation.js"
+import { isRangeFor, parseRange } from "../http/ranges.js"
 import * as Rules from "../http/request.js"
 import type * as Stored from "../http/stored.js"
 import { asIf, requestOf, throughCache } from "./flight.js"
 import { type Delivery, fromBytes, withVary } from "./load.js"
 import type { Policy } from "./policy.js"
-import { type App, type Call, isStored, type Outcome, type Site, variantOf } from "./site.js"
+import { type App, type Call, isStored, mayBeStale, type Outcome, type Site, variantOf } from "./site.js"
 
 export const handle = (site: Site): App =>
   Effect.withFiberRuntime((fiber) => {
@@ -31,13 +33,29 @@ export const handle = (site: Site): App =>
     const { forcedUpdate, rules, unless } = site.policy
     const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest.HttpServerRequest)
     const visit = Rules.visit(request, rules)
-    if (typeof visit === "string") return marked(site, site.app, { forward: visit })
+    if (typeof visit === "string") {
+      return marked(site, visit === "method" ? invalidating(site, request) : site.app, { forward: visit })
+    }
     const call: Call = { site, request, visit, isForced: false, cameAfter: site.loads }
     if (unless === undefined && forcedUpdate === undefined) return answer(call)
     return Effect.flatMap(ask(unless, request), (isPast) =>
       isPast
         ? marked(site, site.app, { forward: "bypass" })
         : Effect.flatMap(ask(forcedUpdate, request), (isForced) => answer({ ...call, isForced })))
+  })
+
+/** RFC 9111 §4.4: before the answer is sent, as whoever gets it may ask at once. */
+const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest): App =>
+  Effect.tap(site.app, (response) => {
+    if (!isInvalidating(request.method, response.status)) return Effect.void
+    const url = Rules.urlOf(request)
+    const keys = url === undefined ? [] : invalidatedUrls(url, response.headers)
+      .flatMap((url) => Rules.keysOfUrl(url, site.policy.rules.query) ?? [])
+    return Effect.catchAll(
+      Effect.interruptible(Cache.invalidateMany(site.cache, keys)),
+      (error) =>
+        Effect.logWarning(`HttpCache ${site.policy.name}: an answer that is old now may stay: ${error.message}`)
+    )
   })
 
 const ask = (question: Policy["unless"], request: HttpServerRequest.HttpServerRequest): Effect.Effect<boolean> =>
@@ -99,6 +117,11 @@ const answerFromCache = (
           : alone(call, forward)
       case "Unstored":
         return alone(call, forward)
+      case "Kept":
+        return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          isFor(call, outcome.answer, variance)
+            ? serve(call, outcome.answer, now, "stale")
+            : alone(call, forward))
       case "Variance": {
         // A variant whose load found out that answers vary by more than was known.
         if (variance !== undefined) return alone(call, forward)
@@ -135,9 +158,15 @@ const usability = (
     ? "other"
     : (visit.isPersonal && !stored.isShared) || (visit.isAuthorized && !stored.isForAuthorized)
     ? "forbidden"
-    : stored.mayBeStale || isFresh(stored, now)
+    : !stored.mustValidate && (isFresh(stored, now) || mayBeStale(stored, now))
     ? "usable"
     : "outdated"
+
+/** Whether a stored answer is of the generation that counts, and for whoever asks. */
+const isFor = (call: Call, stored: Stored.Answer, variance: Stored.Variance | undefined): boolean => {
+  const use = usability(call, stored, variance, stored.receivedAt)
+  return use === "usable" || use === "outdated"
+}
 
 /** Forward, for this request only. The app sees its preconditions and ranges, and answers them. */
 const alone = (call: Call, forward: Forward): App => {
@@ -189,7 +218,9 @@ const serve = (call: Call, stored: Stored.Answer, now: number, forward: Forward)
   const headers: Record<string, string> = { ...stored.headers, age: String(Math.floor(ageMillis / 1000)) }
   if (site.policy.identifier !== undefined) {
     const isCollapsed = (site.landed.get(stored) ?? 0) > cameAfter
-    const ttlMillis = stored.lifetimeMillis - ageMillis
+    const left = stored.lifetimeMillis - ageMillis
+    // Made stale before its time.
+    const ttlMillis = stored.isInvalidated === true ? Math.min(left, -1) : left
     headers["cache-status"] = appendStatus(
       undefined,
       site.policy.identifier,
@@ -199,6 +230,27 @@ const serve = (call: Call, stored: Stored.Answer, now: number, forward: Forward)
   return Effect.succeed(
     isNotModified(visit.preconditions, stored.status, headers, now)
       ? Response.empty({ status: 304, headers: notModifiedFields(headers) })
-      : fromBytes(stored.status, stored.statusText, headers, stored.body)
+      : partOf(call, stored, headers, now) ?? fromBytes(stored.status, stored.statusText, headers, stored.body)
   )
+}
+
+/** RFC 9110 §14: the part of a stored body that is asked for. */
+const partOf = (
+  { request, visit }: Call,
+  { body, status }: Stored.Answer,
+  headers: Readonly<Record<string, string>>,
+  now: number
+): Response.HttpServerResponse | undefined => {
+  if (request.headers["range"] === undefined || visit.isHead || status !== 200 || body === undefined) return undefined
+  if (!isRangeFor(request.headers["if-range"], headers, now)) return undefined
+  const range = parseRange(request.headers["range"], body.length)
+  if (range === undefined) return undefined
+  return range._tag === "Unsatisfiable"
+    ? Response.empty({ status: 416, headers: { ...headers, "content-range": `bytes */${body.length}` } })
+    : fromBytes(
+      206,
+      undefined,
+      { ...headers, "content-range": `bytes ${range.from}-${range.to - 1}/${body.length}` },
+      body.slice(range.from, range.to)
+    )
 }

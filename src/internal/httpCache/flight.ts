@@ -4,6 +4,7 @@
  */
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,13 +12,14 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import * as Cache from "../../Cache.js"
+import { currentAge } from "../http/freshness.js"
 import * as Rules from "../http/request.js"
 import type * as Stored from "../http/stored.js"
 import { covers } from "../http/target.js"
 import { maxNames } from "../http/vary.js"
 import { type Delivery, letGo, load, type Loaded, Owner } from "./load.js"
 import { detached, isSent } from "./request.js"
-import { type App, type Call, type Outcome, type Site, timeToLiveMillis, variantOf } from "./site.js"
+import { type App, type Call, keepMillis, type Outcome, type Site, timeToLiveMillis, variantOf } from "./site.js"
 
 export interface Taken {
   readonly outcome: Outcome
@@ -67,14 +69,18 @@ const loadFor = (
 ): Effect.Effect<Outcome, never, any> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
-      const { site, visit } = call
-      const request = requestOf(call, visit.fields)
+      const { site } = call
       return Effect.flatMap(
-        restore(load(asIf(call, request), request, visit, site.policy.load)),
-        (loaded) =>
+        restore(Effect.flatMap(Cache.previous, (previous) => validate(call, usablePrevious(call, variance, previous)))),
+        ({ kept, loaded, request }) =>
           Effect.flatMap(
-            isSent(request) ? misplaced(site) : restore(outcomeOf(call, key, variance, loaded)),
-            (outcome) => {
+            isSent(request)
+              ? misplaced(site)
+              : kept !== undefined
+              ? Effect.as(letGo(loaded.delivery), { _tag: "Kept", answer: kept } as const)
+              : restore(outcomeOf(call, key, variance, loaded)),
+            (outcome): Effect.Effect<Outcome> => {
+              if (outcome._tag === "Kept") return Effect.succeed(outcome)
               site.landed.set(outcome, ++site.loads)
               return Effect.as(owner.deliver(outcome, loaded.delivery), outcome)
             }
@@ -82,6 +88,62 @@ const loadFor = (
       )
     })
   )
+
+interface Validation {
+  readonly request: HttpServerRequest.HttpServerRequest
+  readonly loaded: Loaded
+  /** What is sent in place of the error that was loaded. */
+  readonly kept: Stored.Answer | undefined
+}
+
+/** The app's answer to a request that validates `previous`, if there is one. */
+const validate = (call: Call, previous: Stored.Answer | undefined): Effect.Effect<Validation, never, any> => {
+  const { site, visit } = call
+  const request = requestOf(call, previous === undefined ? visit.fields : { ...visit.fields, ...previous.validating })
+  return Effect.flatMap(
+    load(asIf(call, request), request, visit, site.policy.load, previous),
+    (loaded) =>
+      loaded._tag === "Mistaken"
+        ? Effect.zipRight(letGo(loaded.delivery), validate(call, undefined))
+        : Effect.map(Clock.currentTimeMillis, (now): Validation => ({
+          request,
+          loaded,
+          kept: previous !== undefined && isError(loaded) &&
+              currentAge(previous, now) < previous.lifetimeMillis + previous.ifErrorMillis
+            ? previous
+            : undefined
+        }))
+  )
+}
+
+/** RFC 5861 §4 */
+const isError = (loaded: Loaded): boolean => {
+  switch (loaded._tag) {
+    case "Failed":
+      return !Cause.isInterrupted(loaded.cause)
+    case "NotStored":
+      return isErrorStatus(loaded.status)
+    case "Answered":
+      return isErrorStatus(loaded.answer.status)
+    case "Mistaken":
+      return false
+  }
+}
+
+const isErrorStatus = (status: number): boolean => status === 500 || (status >= 502 && status <= 504)
+
+/** The stale answer, if it is this call's: of the generation that counts, and for whoever asks. */
+const usablePrevious = (
+  { visit }: Call,
+  variance: Stored.Variance | undefined,
+  previous: unknown
+): Stored.Answer | undefined => {
+  const answer = previous as Outcome | undefined
+  return answer?._tag === "Answer" && answer.generation === variance?.generation &&
+      !(visit.isPersonal && !answer.isShared) && !(visit.isAuthorized && !answer.isForAuthorized)
+    ? answer
+    : undefined
+}
 
 /** What of a load is for others. */
 const outcomeOf = (
@@ -102,6 +164,8 @@ const outcomeOf = (
     }
     case "NotStored":
       return Effect.as(Effect.zipRight(site.unstorable.add(key, visit), replacedBy(call, key, loaded)), unstored())
+    case "Mistaken":
+      return Effect.succeed(unstored())
     case "Answered":
       return variance === undefined ? underUrl(call, loaded) : underVariant(call, key, variance, loaded)
   }
@@ -132,7 +196,7 @@ const underUrl = (
     _tag: "Variance",
     generation: randomUUID(),
     names: vary,
-    lifetimeMillis: Math.max(varianceMillis, timeToLiveMillis(answer) + site.policy.graceMillis),
+    lifetimeMillis: Math.max(varianceMillis, timeToLiveMillis(answer) + keepMillis(site.policy, answer)),
     tags: answer.tags
   }
   // Before the entry that makes it count: who is told how answers vary finds this one.

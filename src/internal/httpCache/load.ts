@@ -24,6 +24,7 @@ import { formatDate } from "../http/date.js"
 import { storedFields } from "../http/fields.js"
 import { type Exchange, judge, type Reason, type Storable, type StoreRules } from "../http/storable.js"
 import type { Answer } from "../http/stored.js"
+import { freshened, isAbout } from "../http/validation.js"
 import { mergeVary } from "../http/vary.js"
 import { type Bounds, capture, type Captured } from "./capture.js"
 
@@ -96,6 +97,8 @@ export type Loaded =
     | { readonly _tag: "Answered"; readonly answer: Answer; readonly vary: ReadonlyArray<string> }
     | { readonly _tag: "NotStored"; readonly reason: Reason | "body" | "refused"; readonly status: number }
     | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any> }
+    /** A 304 that is not about what was to be validated. */
+    | { readonly _tag: "Mistaken" }
   )
 
 export interface LoadRules extends StoreRules {
@@ -132,17 +135,18 @@ const bake = (
     Option.none()
   )
 
-/** Runs the app for `request`. `exchange` is what the rules are to know of it. */
+/** Runs the app for `request`, which validates `previous` if there is one. `exchange` is what the rules are to know of it. */
 export const load = (
   app: Effect.Effect<Response.HttpServerResponse, any, any>,
   request: HttpServerRequest.HttpServerRequest,
   exchange: Pick<Exchange, "isAuthorized" | "isPersonal">,
-  rules: LoadRules
+  rules: LoadRules,
+  previous: Answer | undefined
 ): Effect.Effect<Loaded, never, any> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.make(), (scope) =>
       Effect.flatMap(
-        Effect.exit(restore(Scope.extend(run(app, request, exchange, rules, scope), scope))),
+        Effect.exit(restore(Scope.extend(run(app, request, exchange, rules, previous, scope), scope))),
         (exit) =>
           exit._tag === "Success" && exit.value.delivery.scope !== undefined
             ? exit
@@ -155,6 +159,7 @@ const run = (
   request: HttpServerRequest.HttpServerRequest,
   { isAuthorized, isPersonal }: Pick<Exchange, "isAuthorized" | "isPersonal">,
   rules: LoadRules,
+  previous: Answer | undefined,
   scope: Scope.CloseableScope
 ): Effect.Effect<Loaded, never, any> =>
   Effect.gen(function*() {
@@ -166,7 +171,12 @@ const run = (
       delivery: { exit: Exit.failCause(cause), handler, scope: undefined }
     })
     if (exit._tag === "Failure") return failed(exit.cause)
-    const response = exit.value
+    const received = exit.value
+    const isValidated = previous !== undefined && received.status === 304
+    if (isValidated && !isAbout(received.headers, previous.headers)) {
+      return { _tag: "Mistaken", delivery: { exit, handler, scope: undefined } }
+    }
+    const response = isValidated ? validated(previous, received) : received
     const deliveryOf = (response: Response.HttpServerResponse, isOpen: boolean): Delivery => ({
       exit: Exit.succeed(withVary(response, rules.addedVary)),
       handler: Option.none(),
@@ -194,7 +204,9 @@ const run = (
     }, rules)
     if (verdict._tag === "NotStorable") return notStored(verdict.reason, response, true)
 
-    const body = yield* materialise(response, rules.bounds, scope)
+    const body = isValidated
+      ? { _tag: "Complete", bytes: previous.body } as const
+      : yield* materialise(response, rules.bounds, scope)
     switch (body._tag) {
       case "Broken":
         return failed(Cause.die(Cause.squash(body.cause)))
@@ -213,6 +225,22 @@ const run = (
       delivery: deliveryOf(withValidators(own, answer), false)
     }
   })
+
+/** What was stored, with the fields of the 304 that says that it is still the one. */
+const validated = (previous: Answer, notModified: Response.HttpServerResponse): Response.HttpServerResponse => {
+  // Its own validator is not the app's: it must not become one.
+  const { etag, ...rest } = previous.headers
+  const kept = previous.validating["if-none-match"] === undefined || etag === undefined ? rest : { ...rest, etag }
+  const response = fromBytes(
+    previous.status,
+    previous.statusText,
+    freshened(kept, notModified.headers),
+    previous.body
+  )
+  return Cookies.isEmpty(notModified.cookies)
+    ? response
+    : Response.mergeCookies(response, notModified.cookies)
+}
 
 /** The response with the date and the validator that the next ones will have. */
 const withValidators = (response: Response.HttpServerResponse, { headers }: Answer): Response.HttpServerResponse =>
@@ -247,7 +275,10 @@ const answerOf = (
     lifetimeMillis: verdict.lifetimeMillis,
     isShared: verdict.isShared,
     isForAuthorized: verdict.isForAuthorized,
-    mayBeStale: verdict.mayBeStale,
+    mustValidate: verdict.mustValidate,
+    validating: { ...verdict.validating },
+    whileRevalidateMillis: verdict.whileRevalidateMillis,
+    ifErrorMillis: verdict.ifErrorMillis,
     tags
   }
 }

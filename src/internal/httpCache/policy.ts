@@ -44,9 +44,10 @@ export const compile = (options: Options): Policy => {
   const module = `HttpCache ${JSON.stringify(name)}`
   const invalid = (option: string, value: unknown, expected: string) =>
     new InvalidOption({ module, option, value, expected })
-  const fieldNames = (option: string, names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const fieldNames = (option: string, names: ReadonlyArray<string>, isSorted = true): ReadonlyArray<string> => {
     for (const name of names) if (!isToken(name)) throw invalid(option, name, "a list of field names")
-    return Array.from(new Set(names.map((_) => _.toLowerCase()))).sort()
+    const known = Array.from(new Set(names.map((_) => _.toLowerCase())))
+    return isSorted ? known.sort() : known
   }
   const { authorization = "bypass", cacheStatus = name, cookies = "shared", query = "ordered", vary = [] } = options
   if (!["bypass", "per user", "shared"].includes(authorization)) {
@@ -72,6 +73,10 @@ export const compile = (options: Options): Policy => {
       .filter((name) => !varyNames.includes(name)),
     vary: varyNames
   }
+  if (options.statuses !== undefined && options.statuses !== "any" && !Array.isArray(options.statuses)) {
+    throw invalid("statuses", options.statuses, `status codes, or "any"`)
+  }
+  const graceMillis = options.grace === undefined ? 0 : requireMillis(module, "grace", options.grace)
   const timeToLiveMillis = options.timeToLive === undefined
     ? undefined
     : requireMillis(module, "timeToLive", options.timeToLive)
@@ -83,13 +88,21 @@ export const compile = (options: Options): Policy => {
     identifier: cacheStatus === false ? undefined : identifierOf(cacheStatus),
     rules,
     isVarying: isVarying(rules),
-    graceMillis: options.grace === undefined ? 0 : requireMillis(module, "grace", options.grace),
+    graceMillis,
     staticTags: typeof tags === "function" ? undefined : tags ?? [],
     unless: question(options.unless),
     forcedUpdate: question(options.forcedUpdate),
     load: {
       timeToLiveMillis: timeToLiveMillis === undefined ? undefined : Math.min(timeToLiveMillis, longest),
-      statuses: options.statuses === undefined ? undefined : new Set(options.statuses),
+      statuses: options.statuses === undefined || options.statuses === "any"
+        ? options.statuses
+        : new Set(options.statuses),
+      graceMillis: Math.min(graceMillis, longest),
+      staleIfErrorMillis: options.staleIfError === undefined
+        ? 0
+        : Math.min(requireMillis(module, "staleIfError", options.staleIfError), longest),
+      isHeuristic: options.heuristic ?? false,
+      targets: fieldNames("targets", options.targets ?? ["CDN-Cache-Control"], false),
       declared: new Set(declaredNames(rules)),
       bounds: {
         maxBytes: requireNumber(module, "maxBodyBytes", options.maxBodyBytes ?? 1024 * 1024, { integer: true, min: 0 }),

@@ -10,6 +10,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Cache from "../../Cache.js"
 import * as Codec from "../../Codec.js"
+import { currentAge, isFresh } from "../http/freshness.js"
 import * as Rules from "../http/request.js"
 import * as Stored from "../http/stored.js"
 import type { Policy } from "./policy.js"
@@ -22,6 +23,8 @@ export type Outcome =
   | Stored.Stored
   /** Its response was for the request that ran it, and for no other. */
   | { readonly _tag: "Unstored" }
+  /** Its replacement is an error, and it may be sent in its place. */
+  | { readonly _tag: "Kept"; readonly answer: Stored.Answer }
   /** The app failed; shared with requests of the same fingerprint, where it has one. */
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any>; readonly fingerprint: string | undefined }
 
@@ -77,17 +80,49 @@ const refuse = (value: unknown, message: string): ParseResult.ParseError =>
 
 export const timeToLiveMillis = (outcome: Outcome): number =>
   outcome._tag === "Answer"
-    ? outcome.lifetimeMillis - outcome.initialAgeMillis
+    ? Math.max(0, outcome.lifetimeMillis - outcome.initialAgeMillis)
     : outcome._tag === "Variance"
     ? outcome.lifetimeMillis
     : 0
 
+/** An answer that can be validated is kept for this long after its time. */
+const validatableMillis = 3_600_000
+
+export const keepMillis = (policy: Policy, outcome: Outcome): number =>
+  outcome._tag === "Answer"
+    ? Math.max(
+      outcome.whileRevalidateMillis,
+      outcome.ifErrorMillis,
+      Object.keys(outcome.validating).length > 0 ? validatableMillis : 0
+    )
+    : outcome._tag === "Variance"
+    ? policy.graceMillis
+    : 0
+
+/** What may be sent of an answer whose time is over, or was ended by a tag. */
+const served = (policy: Policy, outcome: Outcome, now: number): Outcome | undefined =>
+  outcome._tag !== "Answer"
+    ? policy.graceMillis > 0 ? outcome : undefined
+    : mayBeStale(outcome, now)
+    ? { ...outcome, isInvalidated: isFresh(outcome, now) }
+    : undefined
+
+/** RFC 5861 §3 */
+export const mayBeStale = (answer: Stored.Answer, now: number): boolean =>
+  answer.whileRevalidateMillis > 0 && currentAge(answer, now) < answer.lifetimeMillis + answer.whileRevalidateMillis
+
+/** What only a dialect may decide. */
+const dialect = (policy: Policy): object => ({
+  served: (outcome: Outcome, now: number) => served(policy, outcome, now)
+})
+
 export const makeCache = (policy: Policy): HttpEntries =>
   Cache.make<Outcome, never, ReadonlyArray<unknown>>({
+    ...dialect(policy),
     name: policy.name,
     codec,
     timeToLive: (exit) => exit._tag === "Success" ? timeToLiveMillis(exit.value) : 0,
-    grace: policy.graceMillis,
+    grace: (exit) => exit._tag === "Success" ? keepMillis(policy, exit.value) : 0,
     tags: policy.staticTags ?? ((outcome) => "tags" in outcome ? outcome.tags : [])
   })
 
