@@ -39,7 +39,11 @@ const rules = [
   // A dialect over Fragment. The environment is given to it: it imports nothing of nunjucks.
   { files: /^Nunjucks$/, may: [/^Fragment$/], mayType: [/^Backend$/], packages: [/^node:/] },
   { files: /^(HttpCache|Fragment|Memoize)$/, may: [/^Cache$/, /^Codec$/, /^internal\//], mayType: [/^Backend$/] },
-  { files: /^Interop$/, may: [/^Backend$/, /^internal\/(?!cache\/|httpCache\/)/], packages: [/^@effect\/experimental$/] },
+  {
+    files: /^Interop$/,
+    may: [/^Backend$/, /^internal\/(?!cache\/|httpCache\/)/],
+    packages: [/^@effect\/experimental$/]
+  },
   { files: /^CacheConfig$/, may: [/^Backend$/], mayLoad: [/^backends\//] },
   { files: /^backends\//, may: [/^Backend$/, /^internal\//], packages: [/^node:/, /./], clients: 1 },
   {

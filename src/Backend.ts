@@ -19,8 +19,8 @@ import type * as Scope from "effect/Scope"
 import * as derive from "./internal/derive.js"
 import type * as EntryInternal from "./internal/entry.js"
 import * as Flights from "./internal/flights.js"
-import { Listeners } from "./internal/listeners.js"
 import { isInProcess } from "./internal/inProcess.js"
+import { Listeners } from "./internal/listeners.js"
 
 // -----------------------------------------------------------------------------
 // type ids

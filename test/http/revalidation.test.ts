@@ -4,9 +4,11 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cache from "effect-caching/Cache"
 import * as HttpCache from "effect-caching/HttpCache"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { memory, serve, storages } from "./support.js"
+import { arrivals, memory, serve, storages } from "./support.js"
 
 interface Given {
   readonly status?: number
@@ -83,15 +85,19 @@ for (const storage of storages) {
 
     it.scoped("that was given its validator here is not validated with it", () =>
       Effect.gen(function*() {
-        const { app, asked } = giving({
-          headers: { "cache-control": "max-age=10", "last-modified": "Sun, 06 Nov 1994 08:49:37 GMT" }
-        })
+        const headers = { "cache-control": "max-age=10", "last-modified": "Sun, 06 Nov 1994 08:49:37 GMT" }
+        const { app, asked } = giving({ headers }, { status: 304, headers })
         const client = yield* serve(HttpCache.middleware()(app))
         yield* client.get("/a")
         yield* TestClock.adjust("11 seconds")
         yield* client.get("/a")
-        assert.isUndefined(asked[1]!.headers["if-none-match"])
-        assert.strictEqual(asked[1]!.headers["if-modified-since"], "Sun, 06 Nov 1994 08:49:37 GMT")
+        yield* TestClock.adjust("11 seconds")
+        assert.strictEqual((yield* client.get("/a")).body, "1")
+        for (const { headers } of asked.slice(1)) {
+          assert.isUndefined(headers["if-none-match"])
+          assert.strictEqual(headers["if-modified-since"], "Sun, 06 Nov 1994 08:49:37 GMT")
+        }
+        assert.strictEqual(asked.length, 3)
       }).pipe(provide))
 
     it.scoped("§5.2.2.4: with no-cache it is validated each time", () =>
@@ -105,9 +111,13 @@ for (const storage of storages) {
 
     it.scoped("RFC 5861 §3: is sent within stale-while-revalidate, and not after it", () =>
       Effect.gen(function*() {
-        const { app } = giving({ headers: { "cache-control": "max-age=10, stale-while-revalidate=5" } }, {
-          status: 500
-        }, { body: "new" })
+        const { app } = giving(
+          { headers: { "cache-control": "max-age=10, stale-while-revalidate=5", etag: "\"a\"" } },
+          {
+            status: 500
+          },
+          { body: "new" }
+        )
         const client = yield* serve(HttpCache.middleware()(app))
         yield* client.get("/a")
         yield* TestClock.adjust("14 seconds")
@@ -160,6 +170,40 @@ for (const storage of storages) {
         yield* TestClock.adjust("11 seconds")
         assert.strictEqual((yield* client.get("/a", { cookie: "sid=1" })).body, "down")
         assert.strictEqual((yield* client.get("/a")).body, "1")
+      }).pipe(provide))
+
+    it.scoped("is not validated by whom it is not for", () =>
+      Effect.gen(function*() {
+        const { app, asked } = giving({ headers: tagged }, { body: "own", headers: { "cache-control": "private" } })
+        const client = yield* serve(HttpCache.middleware()(app))
+        yield* client.get("/a")
+        yield* TestClock.adjust("11 seconds")
+        assert.strictEqual((yield* client.get("/a", { cookie: "sid=1" })).body, "own")
+        assert.isUndefined(asked[1]!.headers["if-none-match"])
+      }).pipe(provide))
+
+    it.scoped("is not sent in place of an error to one who waited and whom it is not for", () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        let runs = 0
+        const app = Effect.gen(function*() {
+          const run = ++runs
+          if (run === 2) yield* Deferred.await(gate)
+          return run === 1
+            ? HttpServerResponse.text("1", { headers: { "cache-control": "max-age=10, stale-if-error=60" } })
+            : HttpServerResponse.text("down", { status: 503 })
+        })
+        const come = arrivals()
+        const client = yield* serve(come.through(HttpCache.middleware()(app)))
+        yield* client.get("/a")
+        yield* TestClock.adjust("11 seconds")
+        const leader = yield* Effect.fork(client.get("/a"))
+        yield* come.reach(2)
+        const follower = yield* Effect.fork(client.get("/a", { cookie: "sid=1" }))
+        yield* come.reach(3)
+        yield* Deferred.succeed(gate, undefined)
+        assert.strictEqual((yield* Fiber.join(leader)).body, "1")
+        assert.strictEqual((yield* Fiber.join(follower)).body, "down")
       }).pipe(provide))
 
     it.scoped("one that a tag made stale says so", () =>

@@ -3,7 +3,7 @@
  * beginning at a pace of its own. What was produced is kept up to a bound; beyond
  * it, only what those who follow have not read yet, and the slowest sets the pace.
  */
-import * as Chunk from "effect/Chunk"
+import type * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
