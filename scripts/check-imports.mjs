@@ -28,6 +28,9 @@ const rules = [
     mayType: [/^Backend$/, /^HttpCache$/],
     packages: [/^node:/]
   },
+  // CacheConfig's own rooms: they load a backend where it is chosen.
+  { files: /^internal\/config\//, may: [/^internal\/config\//], mayType: [/^Backend$/], mayLoad: [/^backends\//] },
+  { files: /^internal\/tiered\//, may: [/^internal\//, /^Backend$/, /^InvalidationBus$/], packages: [/^node:/] },
   // The backends' own rooms, each with its one client.
   { files: /^internal\/redis\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^ioredis$/] },
   { files: /^internal\/memcached\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^memjs$/] },
@@ -44,8 +47,14 @@ const rules = [
     may: [/^Backend$/, /^internal\/(?!cache\/|httpCache\/)/],
     packages: [/^@effect\/experimental$/]
   },
-  { files: /^CacheConfig$/, may: [/^Backend$/], mayLoad: [/^backends\//] },
-  { files: /^backends\//, may: [/^Backend$/, /^internal\//], packages: [/^node:/, /./], clients: 1 },
+  { files: /^CacheConfig$/, may: [/^Backend$/, /^internal\/config\//], mayLoad: [/^backends\//] },
+  { files: /^InvalidationBus$/, may: [/^internal\/(?!cache\/|httpCache\/)/], mayType: [/^Backend$/] },
+  {
+    files: /^backends\//,
+    may: [/^Backend$/, /^InvalidationBus$/, /^internal\//],
+    packages: [/^node:/, /./],
+    clients: 1
+  },
   {
     files: /^testing\//,
     may: [/^Backend$/, /^Cache$/, /^Codec$/, /^Memoize$/, /^testing\//, /^internal\//],

@@ -3,14 +3,21 @@
  *
  * | key | what it says | default |
  * |---|---|---|
- * | `CACHE_TYPE` | `MemoryCache`, `NullCache` or `RedisCache` | `MemoryCache` |
- * | `CACHE_URL` | type and address in one: `memory://`, `null://`, `redis://…`, `rediss://…` | |
+ * | `CACHE_TYPE` | `MemoryCache`, `NullCache`, `FileSystemCache`, `RedisCache`, `RedisSentinelCache`, `RedisClusterCache`, `MemcachedCache`, `SASLMemcachedCache`, `SpreadSASLMemcachedCache` or `UWSGICache` | `MemoryCache` |
+ * | `CACHE_URL` | type and address in one: `memory://`, `null://`, `file:///folder`, `redis://…`, `rediss://…`, `redis+sentinel://host:port,host:port/db?master=name`, `redis+cluster://host:port,…`, `memcached://host:port,…`, `uwsgi://host:port/cache` | |
  * | `CACHE_DEFAULT_TIMEOUT` | seconds, or a duration like `5 minutes`; see `defaultTimeToLive` | 300 |
  * | `CACHE_KEY_PREFIX` | begins every key in a store that programs share | `cache:` |
- * | `CACHE_THRESHOLD` | the most entries, in memory | 10000 |
+ * | `CACHE_THRESHOLD` | the most entries, in memory or in a folder | 10000, 100000 |
+ * | `CACHE_DIR` | the folder of `FileSystemCache` | |
  * | `CACHE_REDIS_URL` | `redis://[[username]:password@]host[:port][/db]`, `rediss://…` or the path of a Unix socket | |
  * | `CACHE_REDIS_HOST`, `CACHE_REDIS_PORT`, `CACHE_REDIS_DB` | what the url does not say | `localhost`, 6379, 0 |
  * | `CACHE_REDIS_USERNAME`, `CACHE_REDIS_PASSWORD` | what the url does not say | |
+ * | `CACHE_REDIS_SENTINELS` | sentinels, `host:port` with commas between them | `127.0.0.1:26379` |
+ * | `CACHE_REDIS_SENTINEL_MASTER`, `CACHE_REDIS_SENTINEL_PASSWORD` | the master's name, the sentinels' password | `mymaster` |
+ * | `CACHE_REDIS_CLUSTER` | nodes of a cluster, `host:port` with commas between them | `127.0.0.1:6379` |
+ * | `CACHE_MEMCACHED_SERVERS` | `host:port` with commas between them | `localhost:11211` |
+ * | `CACHE_MEMCACHED_USERNAME`, `CACHE_MEMCACHED_PASSWORD` | credentials for SASL | |
+ * | `CACHE_UWSGI_NAME` | `name@host:port`, or the name of the cache | `127.0.0.1:3031` |
  *
  * The keys are those of Flask-Caching, and so are the names of types: case does
  * not matter, the `Cache` at the end may be left out, and `SimpleCache` is
@@ -26,36 +33,13 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import type { BackendError, CacheBackend } from "./Backend.js"
+import { type Driver, drivers, memory } from "./internal/config/drivers.js"
+import { notThat, setting, text } from "./internal/config/settings.js"
 
 // -----------------------------------------------------------------------------
 // settings
 // -----------------------------------------------------------------------------
-
-/** The value of a key, `undefined` where it is not set or blank; the left of `parse` says what was expected. */
-const setting = <A>(key: string, parse: (text: string) => Either.Either<A, string>): Config.Config<A | undefined> =>
-  Config.string(key).pipe(
-    Config.mapOrFail((text) =>
-      text.trim() === ""
-        ? Either.left(ConfigError.MissingData([], `${key} is blank`))
-        : Either.mapLeft(parse(text), (problem) => ConfigError.InvalidData([], problem))
-    ),
-    Config.withDefault(undefined)
-  )
-
-const notThat = (expected: string, text: string): Either.Either<never, string> =>
-  Either.left(`Expected ${expected}, not ${JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)}`)
-
-const text = (key: string) => setting(key, Either.right)
-
-const secret = (key: string) => setting(key, (text) => Either.right(Redacted.make(text)))
-
-const integer = (key: string, min: number, max: number) =>
-  setting(key, (text) => {
-    const number = /^\s*\d+\s*$/.test(text) ? Number(text) : NaN
-    return number >= min && number <= max ? Either.right(number) : notThat(`an integer from ${min} to ${max}`, text)
-  })
 
 /**
  * `CACHE_DEFAULT_TIMEOUT`, for caches whose `timeToLive` is left to the
@@ -100,89 +84,6 @@ const durationOf = (text: string): Option.Option<Duration.Duration> =>
     : text.startsWith("-")
     ? Option.none()
     : Duration.decodeUnknown(text)
-
-// -----------------------------------------------------------------------------
-// drivers
-// -----------------------------------------------------------------------------
-
-/** A value of `CACHE_TYPE`, and the way from its settings to its layer. */
-interface Driver<E, R = never> {
-  readonly type: string
-  readonly aliases: ReadonlyArray<string>
-  /** What `CACHE_URL` may begin with. */
-  readonly schemes: ReadonlyArray<string>
-  /** Keys that are set by nobody who does not mean this driver. */
-  readonly marks: ReadonlyArray<string>
-  /** Reads `CACHE_URL` where that has chosen it. */
-  readonly open: (hasUrl: boolean) => Config.Config<Effect.Effect<Layer.Layer<CacheBackend, E, R>>>
-}
-
-/** A row of the table below. The module is imported when it is chosen. */
-const row = <Module, Options, E>(
-  { layer, load, options, ...known }: Omit<Driver<E>, "open"> & {
-    readonly options: (hasUrl: boolean) => Config.Config<Options>
-    readonly load: () => Promise<Module>
-    readonly layer: (module: Module, options: Options) => Layer.Layer<CacheBackend, E>
-  }
-): Driver<E> => ({
-  ...known,
-  open: (hasUrl) =>
-    Config.map(options(hasUrl), (options) => Effect.map(Effect.promise(load), (module) => layer(module, options)))
-})
-
-/** What is refused is not repeated: it may hold a password. */
-const redisUrl = (key: string) =>
-  setting(key, (text) => {
-    const url = text.trim().replace(/^\w+:/, (scheme) => scheme.toLowerCase())
-    return isRedisUrl(url)
-      ? Either.right(Redacted.make(url))
-      : Either.left("Expected redis://[[username]:password@]host[:port][/db], rediss://… or the path of a Unix socket")
-  })
-
-const isRedisUrl = (url: string): boolean =>
-  url.startsWith("/") ||
-  (/^rediss?:\/\/./.test(url) && URL.canParse(url) && /^\/?\d*$/.test(new URL(url).pathname))
-
-const memory = row({
-  type: "MemoryCache",
-  aliases: ["SimpleCache"],
-  schemes: ["memory"],
-  marks: [],
-  options: () => Config.all({ maxEntries: integer("CACHE_THRESHOLD", 1, 4_194_304) }),
-  load: () => import("./backends/Memory.js"),
-  layer: (Memory, options) => Memory.layer(options)
-})
-
-const drivers: ReadonlyArray<Driver<BackendError>> = [
-  memory,
-  row({
-    type: "NullCache",
-    aliases: [],
-    schemes: ["null"],
-    marks: [],
-    options: () => Config.succeed(undefined),
-    load: () => import("./backends/Null.js"),
-    layer: (Null) => Null.layer
-  }),
-  row({
-    type: "RedisCache",
-    aliases: [],
-    schemes: ["redis", "rediss"],
-    marks: ["CACHE_REDIS_URL", "CACHE_REDIS_HOST"],
-    options: (hasUrl) =>
-      Config.all({
-        url: redisUrl(hasUrl ? "CACHE_URL" : "CACHE_REDIS_URL"),
-        host: text("CACHE_REDIS_HOST"),
-        port: integer("CACHE_REDIS_PORT", 1, 65_535),
-        db: integer("CACHE_REDIS_DB", 0, 2_147_483_647),
-        username: text("CACHE_REDIS_USERNAME"),
-        password: secret("CACHE_REDIS_PASSWORD"),
-        prefix: text("CACHE_KEY_PREFIX")
-      }),
-    load: () => import("./backends/Redis.js"),
-    layer: (Redis, options) => Redis.layer(options)
-  })
-]
 
 // -----------------------------------------------------------------------------
 // layers

@@ -64,7 +64,11 @@ describe("Interop", () => {
         yield* a.setMany([["bc", { n: 1 }, Option.none()], ["x", [1], Option.some(Duration.minutes(1))]])
         yield* ab.set("c", 2, Option.none())
         assert.deepStrictEqual(yield* ab.get("c"), Option.some(2))
-        assert.deepStrictEqual(yield* a.getMany(["bc", "no", "x"]), [Option.some({ n: 1 }), Option.none(), Option.some([1])])
+        assert.deepStrictEqual(yield* a.getMany(["bc", "no", "x"]), [
+          Option.some({ n: 1 }),
+          Option.none(),
+          Option.some([1])
+        ])
         yield* glob.clear
         yield* TestClock.adjust("2 minutes")
         assert.deepStrictEqual(yield* a.getMany(["bc", "x"]), [Option.some({ n: 1 }), Option.none()])

@@ -57,6 +57,9 @@ const keptOfFour = Effect.gen(function*() {
   return found.filter((_) => _._tag === "Hit").length
 })
 
+const knownTypes = "MemoryCache, NullCache, RedisCache, RedisSentinelCache, RedisClusterCache, MemcachedCache, " +
+  "SASLMemcachedCache, SpreadSASLMemcachedCache, FileSystemCache, UWSGICache"
+
 describe("the type", () => {
   const names: Readonly<Record<string, ReadonlyArray<string>>> = {
     memory: ["MemoryCache", "memory", "SimpleCache", "simple", "simplecache", " MEMORYCACHE "],
@@ -90,13 +93,14 @@ describe("the type", () => {
   it.effect("lists the known ones where it is none of them", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* wrongWith({ CACHE_TYPE: "RedsiCache" }), {
-        CACHE_TYPE: `Expected one of MemoryCache, NullCache, RedisCache, not "RedsiCache"`
+        CACHE_TYPE: `Expected one of ${knownTypes}, not "RedsiCache"`
       })
       assert.deepStrictEqual(yield* wrongWith({ CACHE_TYPE: "cache" }), {
-        CACHE_TYPE: `Expected one of MemoryCache, NullCache, RedisCache, not "cache"`
+        CACHE_TYPE: `Expected one of ${knownTypes}, not "cache"`
       })
       assert.deepStrictEqual(yield* wrongWith({ CACHE_URL: "mongodb://root:hunter2@db" }), {
-        CACHE_URL: "Expected a url of memory://, null://, redis://, rediss://"
+        CACHE_URL:
+          "Expected a url of memory://, null://, redis://, rediss://, redis+sentinel://, redis+cluster://, memcached://, file://, uwsgi://"
       })
     }))
 
@@ -134,7 +138,7 @@ describe("the type", () => {
       const better = CacheConfig.layerWith({ MemoryCache: Memory.layer({ storage: "bytes" }) })
       assert.strictEqual(yield* nameOf({ CACHE_TYPE: "memory" }, better), "bytes")
       assert.deepStrictEqual(yield* problemsOf({ CACHE_TYPE: "?" }, layer), {
-        CACHE_TYPE: `Expected one of BytesCache, MemoryCache, NullCache, RedisCache, not "?"`
+        CACHE_TYPE: `Expected one of BytesCache, ${knownTypes}, not "?"`
       })
     }))
 })
