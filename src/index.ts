@@ -4,10 +4,21 @@
  *
  * @since 1.0.0
  */
+
 /**
  * @since 1.0.0
  */
 export * as Backend from "./Backend.js"
+
+/**
+ * @since 1.0.0
+ */
+export * as Memory from "./backends/Memory.js"
+
+/**
+ * @since 1.0.0
+ */
+export * as Null from "./backends/Null.js"
 
 /**
  * @since 1.0.0
@@ -37,14 +48,9 @@ export * as HttpCache from "./HttpCache.js"
 /**
  * @since 1.0.0
  */
+export * as InvalidationBus from "./InvalidationBus.js"
+
+/**
+ * @since 1.0.0
+ */
 export * as Memoize from "./Memoize.js"
-
-/**
- * @since 1.0.0
- */
-export * as Memory from "./backends/Memory.js"
-
-/**
- * @since 1.0.0
- */
-export * as Null from "./backends/Null.js"
