@@ -22,6 +22,10 @@ export default defineConfig({
     hookTimeout: 60_000,
     minWorkers: 1,
     maxWorkers: 2,
-    reporters: results === undefined ? ["default"] : ["default", ["json", { outputFile: results }]]
+    reporters: [
+      "default",
+      "./test/support/conformanceReporter.ts",
+      ...(results === undefined ? [] : [["json", { outputFile: results }] as [string, Record<string, unknown>]])
+    ]
   }
 })

@@ -429,9 +429,10 @@ describe("clear", () => {
       yield* setAll(backend, [...keys("user", 500), ...keys("users", 3)])
       calls.of = {}
       yield* backend.clear("user:")
-      const { readdir, rename, unlink = 0 } = calls.of
-      assert.deepStrictEqual({ rename, readdir }, { rename: 1, readdir: 1 })
-      // What is in the trash is removed beside it.
+      const { readdir = 0, rename, unlink = 0 } = calls.of
+      assert.strictEqual(rename, 1)
+      // The second listing, and every removal, is of the trash, which is emptied beside it.
+      assert.isAtMost(readdir, 2)
       assert.isBelow(unlink, 500)
       assert.deepStrictEqual((yield* backend.getMany(keys("user", 500))).filter(Option.isSome), [])
       assert.isTrue((yield* backend.getMany(keys("users", 3))).every(Option.isSome))
