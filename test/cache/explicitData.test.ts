@@ -93,6 +93,33 @@ describe("Cache, explicit data", () => {
         assert.isTrue(yield* Cache.add(texts, "k", "again"))
       }))
 
+    test("what is dead to the cache is no obstacle to add, and of 50 one still wins", () =>
+      Effect.gen(function*() {
+        const numbers = Cache.make({
+          name: "text",
+          schema: Schema.Number,
+          key: (key: string) => key,
+          timeToLive: "1 minute"
+        })
+        const kill: Record<string, Effect.Effect<unknown, unknown, any>> = {
+          "ended by a tag": Cache.invalidateTags(["tag:old"]),
+          "stale": TestClock.adjust("1 minute"),
+          "another schema's": Cache.set(numbers, "k", 1)
+        }
+        for (const [how, end] of Object.entries(kill)) {
+          yield* Cache.set(texts, "k", "old")
+          yield* end
+          assert.isFalse(yield* Cache.has(texts, "k"), how)
+          const answers = yield* Effect.forEach(
+            Array.from({ length: 50 }, (_, i) => i),
+            (i) => Cache.add(texts, "k", String(i)),
+            { concurrency: "unbounded" }
+          )
+          assert.strictEqual(answers.filter((isMine) => isMine).length, 1, how)
+          assert.deepStrictEqual(yield* Cache.get(texts, "k"), Option.some(String(answers.indexOf(true))), how)
+        }
+      }))
+
     test("1,000 concurrent increments are exact", () =>
       Effect.gen(function*() {
         yield* Effect.forEach(Array.from({ length: 1_000 }), () => Cache.increment(counts, "n"), {

@@ -3,17 +3,18 @@
  * loads of its key that are under way.
  */
 import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type { ParseError } from "effect/ParseResult"
 import { type Backend, BackendError, CacheBackend, type Entry } from "../../Backend.js"
 import { remaining } from "../derive.js"
+import { pause } from "../pause.js"
 import { invalidKey, keyOf } from "./call.js"
 import { currentLoad } from "./currentLoad.js"
 import { encodedEntry } from "./load.js"
-import { type Found, judgeMany, read } from "./lookup.js"
+import { type Found, judge, judgeMany, read } from "./lookup.js"
 import type { Lookup } from "./model.js"
 import { maxTags, type Policy } from "./policy.js"
 
@@ -155,11 +156,45 @@ export const add = (
   userKey: unknown,
   value: unknown
 ): Effect.Effect<boolean, BackendError | ParseError, any> =>
-  writing(policy, "add", [userKey], (backend, [key]) =>
-    Effect.flatMap(
-      entryFor(policy, backend, userKey, value),
-      (entry) => entry === undefined ? Effect.succeed(false) : backend.add(key!, entry, retentionOf(entry))
-    ))
+  writing(
+    policy,
+    "add",
+    [userKey],
+    (backend, [key]) =>
+      Effect.flatMap(entryFor(policy, backend, userKey, value), (entry) =>
+        entry === undefined ? Effect.succeed(false) : Effect.flatMap(
+          backend.add(key!, entry, retentionOf(entry)),
+          (isAdded) =>
+            isAdded ? Effect.succeed(true) : addOverDead(policy, backend, key!, entry)
+        ))
+  )
+
+/** What the backend keeps may be dead to the cache: stale, ended by a tag, or another schema's. Only one may replace it. */
+const addOverDead = (
+  policy: Policy,
+  backend: Backend,
+  key: string,
+  entry: Entry
+): Effect.Effect<boolean, BackendError, any> =>
+  Effect.uninterruptible(
+    Effect.flatMap(backend.lease(key, addLease), (lease): Effect.Effect<boolean, BackendError, any> =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.flatMap(judge(policy, backend, Option.getOrUndefined(lease.entry), now), ({ state }) => {
+          const token = Option.getOrUndefined(lease.token)
+          if (token === undefined) {
+            return state === "hit"
+              ? Effect.succeed(false)
+              : Effect.zipRight(Effect.interruptible(pause(addPollMillis)), addOverDead(policy, backend, key, entry))
+          }
+          return state === "hit"
+            ? Effect.as(backend.renew(key, token, Duration.zero), false)
+            : Effect.flatMap(backend.fill(key, token, entry, retentionOf(entry)), (isFilled) =>
+              isFilled ? Effect.succeed(true) : addOverDead(policy, backend, key, entry))
+        })))
+  )
+
+const addLease = Duration.seconds(1)
+const addPollMillis = 5
 
 export const increment = (policy: Policy, userKey: unknown, by: number): Effect.Effect<number, BackendError, any> =>
   writing(
