@@ -9,7 +9,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { spawn } from "node:child_process"
 import { overBackends, redisForFile } from "../support/overBackends.js"
 import { makeSource, users } from "../support/source.js"
 
@@ -139,34 +138,6 @@ describe("law 2: one load per key at a time", () => {
 
   describe("across processes, on Redis", () => {
     const redis = redisForFile()
-
-    it.live("4 processes with 250 callers each make one load", () =>
-      Effect.gen(function*() {
-        const herd = Effect.async<{ readonly loads: number; readonly answers: ReadonlyArray<string> }, Error>(
-          (resume) => {
-            const child = spawn(process.execPath, [
-              "node_modules/vite-node/vite-node.mjs",
-              "--config",
-              "vitest.config.ts",
-              "test/support/herd.ts",
-              redis.server().url,
-              "250"
-            ], { stdio: ["ignore", "pipe", "pipe"] })
-            let out = ""
-            let err = ""
-            child.stdout.on("data", (data) => (out += data))
-            child.stderr.on("data", (data) => (err += data))
-            child.on("exit", (code) =>
-              resume(
-                code === 0 ? Effect.succeed(JSON.parse(out)) : Effect.fail(new Error(`exit ${code}: ${err}${out}`))
-              ))
-            return Effect.sync(() => child.kill("SIGKILL"))
-          }
-        )
-        const herds = yield* Effect.all([herd, herd, herd, herd], { concurrency: "unbounded" })
-        assert.strictEqual(herds.reduce((sum, _) => sum + _.loads, 0), 1)
-        assert.strictEqual(new Set(herds.flatMap((_) => _.answers)).size, 1)
-      }), 30_000)
 
     it.live("a process that waits for another's load gets its value as soon as it is stored", () =>
       Effect.gen(function*() {

@@ -1,10 +1,12 @@
 /**
- * A process of many callers of one missing key: prints how often it loaded and
+ * A process of many callers of one missing key, over the backend that `CACHE_URL` names: prints how often it loaded and
  * what the callers were answered.
  */
-import * as Redis from "effect-caching/backends/Redis"
 import * as Cache from "effect-caching/Cache"
+import * as CacheConfig from "effect-caching/CacheConfig"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 
 const [url, callers] = process.argv.slice(-2)
@@ -24,6 +26,11 @@ const program = Effect.forEach(Array.from({ length: Number(callers) }), () => Ca
   concurrency: "unbounded"
 })
 
-Effect.runPromise(Effect.provide(program, Redis.layer({ url: url! }))).then((answers) =>
+const backend = Layer.provide(
+  CacheConfig.layer,
+  Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["CACHE_URL", url!]])))
+)
+
+Effect.runPromise(Effect.provide(program, backend)).then((answers) =>
   process.stdout.write(JSON.stringify({ loads, answers: Array.from(new Set(answers)) }))
 )

@@ -80,7 +80,10 @@ export class Locks {
           this.items.get(name),
           (found) => found !== undefined && text(found) === held.token ? this.items.remove(name) : Effect.succeed(false)
         )
-      return Effect.tapError(remove, () => Effect.sync(() => this.lose(held.token))).pipe(
+      // A server that says that there was nothing may just not have been reached.
+      return remove.pipe(
+        Effect.tapError(() => Effect.sync(() => this.lose(held.token))),
+        Effect.tap((isDone) => isDone ? Effect.void : Effect.sync(() => this.lose(held.token))),
         Effect.zipLeft(this.used.size === 0 ? Effect.void : Effect.suspend(() => this.putSpares([...this.used])))
       )
     })
