@@ -73,8 +73,8 @@ export interface Options {
  *
  * A request is a connection, and most operations take several requests: reads
  * two at once, writes some seven in a row. Writes to one key take turns by a lock
- * in the server. A process that dies in its turn keeps others from writing that
- * key for some ten seconds. Where a reply was lost, an operation fails with
+ * in the server. A process that dies in its turn, or loses its connection, keeps
+ * others from writing that key for some ten seconds. Where a reply was lost, an operation fails with
  * `Connection` or `Timeout` and may have run.
  *
  * `clear` makes the keys of its prefix unreachable for every process at once;
