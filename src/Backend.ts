@@ -73,6 +73,21 @@ export interface Lease {
 }
 
 /**
+ * The answer to `getOrLease`. The token is there where the caller got the right to
+ * fill the key: nothing is under it, or what a tag has been invalidated of since.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface Claim extends Lease {
+  /**
+   * The current versions of the entry's tags, then, with a token, those of the tags that
+   * were asked for; `undefined` where they were not read.
+   */
+  readonly versions: ReadonlyArray<TagVersion> | undefined
+}
+
+/**
  * An entry to store under a key, and how long the backend is asked to keep it.
  *
  * @since 1.0.0
@@ -142,6 +157,21 @@ export interface Backend {
     entry: Entry,
     retention: Duration.Duration
   ) => Effect.Effect<boolean, BackendError>
+  /**
+   * `get`, `lease` and `tagVersions` in one round trip; absent where the store cannot do
+   * that. To be called in an uninterruptible step, which alone cannot lose the answer: it
+   * can be interrupted all the same, and leaves no lease behind then.
+   */
+  readonly getOrLease?:
+    | ((key: string, duration: Duration.Duration, tags: ReadonlyArray<string>) => Effect.Effect<Claim, BackendError>)
+    | undefined
+  /**
+   * Whether `get` will likely find the key fresh at this instant, and without tags: then
+   * it costs less than `getOrLease`.
+   *
+   * @internal
+   */
+  readonly isLikely?: ((key: string, now: number) => boolean) | undefined
   /** The current versions in the order of `tags`; a tag without one gets a new one. */
   readonly tagVersions: (tags: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<TagVersion>, BackendError>
   /** What `tagVersions` answers now for the tags of `versions`, in their order. */
@@ -357,23 +387,20 @@ const isWellFormed = (key: string): boolean => (key as string & { isWellFormed: 
  * back when it comes. It is asked for in a fiber of its own, as what was granted to
  * an interrupted fiber is lost.
  */
-const keptOrGivenBack = (
-  operations: Operations,
+const keptOrGivenBack = <A extends Lease>(
+  asking: Effect.Effect<A, BackendError>,
   key: string,
-  duration: Duration.Duration
-): Effect.Effect<Lease, BackendError> =>
-  isInProcess(operations)
-    // The answer comes at once.
-    ? Effect.uninterruptible(operations.lease(key, duration))
-    : Effect.uninterruptible(
-      Effect.flatMap(Effect.forkDaemon(Effect.interruptible(operations.lease(key, duration))), (asking) =>
-        // Interruptible even where the caller is not: it must be, to take the answer without losing it.
-        Effect.onInterrupt(Effect.interruptible(Fiber.join(asking)), () =>
-          Effect.forkDaemon(
-            Effect.flatMap(Fiber.join(asking), ({ token }) =>
-              token._tag === "Some" ? operations.renew(key, token.value, Duration.zero) : Effect.void)
-          )))
-    )
+  { renew }: Pick<Operations, "renew">
+): Effect.Effect<A, BackendError> =>
+  Effect.uninterruptible(
+    Effect.flatMap(Effect.forkDaemon(Effect.interruptible(asking)), (asking) =>
+      // Interruptible even where the caller is not: it must be, to take the answer without losing it.
+      Effect.onInterrupt(Effect.interruptible(Fiber.join(asking)), () =>
+        Effect.forkDaemon(
+          Effect.flatMap(Fiber.join(asking), ({ token }) =>
+            token._tag === "Some" ? renew(key, token.value, Duration.zero) : Effect.void)
+        )))
+  )
 
 /** In UTF-16 units: the envelope has 16 bits for the length in bytes. */
 const longestTag = 16_384
@@ -401,6 +428,7 @@ const guarded = (operations: Operations, flights: Flights.Flights, listeners: Li
       ? check(method, tags, effect)
       : invalid(method, `a tag must have at most ${longestTag} characters, not ${long.length}`)
   }
+  const { getOrLease } = operations
   return {
     [TypeId]: TypeId,
     name: operations.name,
@@ -433,7 +461,20 @@ const guarded = (operations: Operations, flights: Flights.Flights, listeners: Li
         ? check("increment", [key], () => operations.increment(key, by, retention), retention)
         : invalid("increment", `by must be a safe integer, not ${by}`),
     clear: (prefix) => check("clear", [prefix], () => operations.clear(prefix)),
-    lease: (key, duration) => check("lease", [key], () => keptOrGivenBack(operations, key, duration), duration),
+    lease: (key, duration) =>
+      check("lease", [key], () => {
+        const asking = operations.lease(key, duration)
+        // In this process the answer comes at once.
+        return isInProcess(operations) ? Effect.uninterruptible(asking) : keptOrGivenBack(asking, key, operations)
+      }, duration),
+    getOrLease: getOrLease &&
+      ((key, duration, tags) =>
+        checkTags(
+          "getOrLease",
+          tags,
+          () => check("getOrLease", [key], () => getOrLease(key, duration, tags), duration)
+        )),
+    isLikely: operations.isLikely,
     renew: (key, token, duration) => check("renew", [key], () => operations.renew(key, token, duration)),
     fill: (key, token, entry, retention) =>
       check("fill", [key], () => operations.fill(key, token, entry, retention), retention),
@@ -457,7 +498,8 @@ const guarded = (operations: Operations, flights: Flights.Flights, listeners: Li
 
 /**
  * The backend with some operations replaced. It shares the loads under way with
- * `self`, so it must see the same keys.
+ * `self`, so it must see the same keys. `getOrLease` goes where an operation that it is
+ * made of is replaced and it is not.
  *
  * @since 1.0.0
  * @category combinators
@@ -468,8 +510,14 @@ export const override: {
 } = dual(
   2,
   (self: Backend, operations: (self: Backend) => Partial<Operations>): Backend =>
-    guarded({ ...self, ...operations(self) }, self.flights, self.listeners)
+    guarded(replaced(self, operations(self)), self.flights, self.listeners)
 )
+
+const replaced = (self: Backend, operations: Partial<Operations>): Operations =>
+  operations.get !== undefined || operations.lease !== undefined || operations.tagVersions !== undefined ||
+    operations.refreshTags !== undefined
+    ? { ...self, getOrLease: undefined, ...operations }
+    : { ...self, ...operations }
 
 /**
  * The backend with every operation's effect passed through `f`, which is given
@@ -481,8 +529,9 @@ export const override: {
 export const around: {
   (f: Around): (self: Backend) => Backend
   (self: Backend, f: Around): Backend
-} = dual(2, (self: Backend, f: Around): Backend =>
-  override(self, () => ({
+} = dual(2, (self: Backend, f: Around): Backend => {
+  const { getOrLease } = self
+  return override(self, () => ({
     get: (key) => f("get", self.get(key)),
     getMany: (keys) => f("getMany", self.getMany(keys)),
     set: (key, entry, retention) => f("set", self.set(key, entry, retention)),
@@ -494,13 +543,16 @@ export const around: {
     increment: (key, by, retention) => f("increment", self.increment(key, by, retention)),
     clear: (prefix) => f("clear", self.clear(prefix)),
     lease: (key, duration) => f("lease", self.lease(key, duration)),
+    getOrLease: getOrLease &&
+      ((key, duration, tags) => keptOrGivenBack(f("getOrLease", getOrLease(key, duration, tags)), key, self)),
     renew: (key, token, duration) => f("renew", self.renew(key, token, duration)),
     fill: (key, token, entry, retention) => f("fill", self.fill(key, token, entry, retention)),
     tagVersions: (tags) => f("tagVersions", self.tagVersions(tags)),
     refreshTags: (versions) => f("refreshTags", self.refreshTags(versions)),
     tagEpoch: f("tagEpoch", self.tagEpoch),
     invalidateTags: (tags, mode) => f("invalidateTags", self.invalidateTags(tags, mode))
-  })))
+  }))
+})
 
 /** What `around` puts round an operation. */
 type Around = <A>(method: string, operation: Effect.Effect<A, BackendError>) => Effect.Effect<A, BackendError>
@@ -539,7 +591,7 @@ export const prefixed: {
   (self: Backend, prefix: string): Effect.Effect<Backend, never, Scope.Scope>
 } = dual(2, (self: Backend, prefix: string): Effect.Effect<Backend, never, Scope.Scope> => {
   const at = (name: string) => prefix + name
-  const { unsafe } = self
+  const { getOrLease, isLikely, unsafe } = self
   return make({
     ...self,
     get: (key) => self.get(at(key)),
@@ -553,6 +605,8 @@ export const prefixed: {
     increment: (key, by, retention) => self.increment(at(key), by, retention),
     clear: (prefix) => self.clear(at(prefix)),
     lease: (key, duration) => self.lease(at(key), duration),
+    getOrLease: getOrLease && ((key, duration, tags) => getOrLease(at(key), duration, tags.map(at))),
+    isLikely: isLikely && ((key, now) => isLikely(at(key), now)),
     renew: (key, token, duration) => self.renew(at(key), token, duration),
     fill: (key, token, entry, retention) => self.fill(at(key), token, entry, retention),
     tagVersions: (tags) => self.tagVersions(tags.map(at)),

@@ -9,6 +9,9 @@ import * as Backend from "../Backend.js"
 
 const reading: ReadonlySet<string> = new Set(["get", "getMany", "has", "refreshTags"])
 
+/** A read that may take a lease: `get` does without. */
+const withoutClaims = (self: Backend.Backend) => Backend.override(self, () => ({ getOrLease: undefined }))
+
 /**
  * `self` without its writing operations: they fail with reason `Unavailable`. A
  * cached call returns what is stored, and loads without storing what is not.
@@ -17,7 +20,7 @@ const reading: ReadonlySet<string> = new Set(["get", "getMany", "has", "refreshT
  * @category combinators
  */
 export const wrap = (self: Backend.Backend): Backend.Backend =>
-  Backend.around(self, (method, operation) =>
+  Backend.around(withoutClaims(self), (method, operation) =>
     reading.has(method)
       ? operation
       : Effect.fail(

@@ -58,22 +58,24 @@ export class Flights {
 
   /**
    * Joins the flight of `key`, or starts `body` as one. Where joining would make
-   * `parent`, the flight that asks, wait for itself, runs `alone` instead.
+   * `parent`, the flight that asks, wait for itself, runs `alone` instead. Before either,
+   * runs `joining`.
    */
   run<A, R, R2>(
     key: string,
     parent: Flight | undefined,
     body: (flight: Flight) => Effect.Effect<A, never, R>,
-    alone: Effect.Effect<A, never, R2>
+    alone: Effect.Effect<A, never, R2>,
+    joining: Effect.Effect<unknown> = Effect.void
   ): Effect.Effect<A, never, R | R2> {
     return Effect.uninterruptibleMask((restore) =>
       // Look-up and registration are one synchronous step: a yield in between would let a second leader in.
       Effect.suspend((): Effect.Effect<A, never, R | R2> => {
         const existing = this.current.get(key)
         if (existing !== undefined) {
-          if (parent !== undefined && reaches(existing, parent)) return restore(alone)
+          if (parent !== undefined && reaches(existing, parent)) return Effect.zipRight(joining, restore(alone))
           existing.waiters++
-          return this.wait(existing, parent, restore)
+          return Effect.zipRight(joining, this.wait(existing, parent, restore))
         }
         return Effect.flatMap(this.launch(key, false, body), (flight) => this.wait(flight, parent, restore))
       })

@@ -3,7 +3,7 @@
  * entry's codec, so that entries in any form, or in none, are told apart.
  */
 import * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type { Backend, BackendError, Operations } from "../Backend.js"
 import { Entry } from "./entry.js"
 
@@ -31,6 +31,7 @@ export const withPayload = (entry: Entry, codec: string, bytes: Uint8Array): Ent
 export const mapPayload = (self: Backend, { change, restore }: Form): Partial<Operations> => {
   const restored = (key: string, found: Option.Option<Entry>): Effect.Effect<Option.Option<Entry>> =>
     found._tag === "None" ? Effect.succeed(found) : restore(key, found.value)
+  const { getOrLease } = self
   return {
     holds: "bytes",
     unsafe: undefined,
@@ -51,6 +52,18 @@ export const mapPayload = (self: Backend, { change, restore }: Form): Partial<Op
       Effect.flatMap(
         self.lease(key, duration),
         (lease) => Effect.map(restored(key, lease.entry), (entry) => ({ ...lease, entry }))
-      )
+      ),
+    // Nothing is restored for who got the right to fill the key, nor can that be interrupted.
+    getOrLease: getOrLease &&
+      ((key, duration, tags) =>
+        Effect.flatMap(
+          getOrLease(key, duration, tags),
+          (claim) =>
+            claim.token._tag === "Some" ? Effect.succeed({ ...claim, entry: Option.none() }) : Effect.map(
+              Effect.interruptible(restored(key, claim.entry)),
+              // What cannot be restored has no tags to know of.
+              (entry) => ({ ...claim, entry, versions: entry._tag === "None" ? undefined : claim.versions })
+            )
+        ))
   }
 }

@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as TestContext from "effect/TestContext"
 import { randomUUID } from "node:crypto"
 import { CacheBackend } from "../Backend.js"
+import { claims } from "./suites/claim.js"
 import { clear } from "./suites/clear.js"
 import { add, getAndSet, many, remove } from "./suites/entries.js"
 import { expiry } from "./suites/expiry.js"
@@ -30,7 +31,7 @@ import { leases } from "./suites/lease.js"
 import { tags } from "./suites/tags.js"
 import { values } from "./suites/values.js"
 
-const all = [getAndSet, many, add, remove, expiry, increment, clear, leases, tags, keys, values, interruption]
+const all = [getAndSet, many, add, remove, expiry, increment, clear, leases, claims, tags, keys, values, interruption]
 
 // -----------------------------------------------------------------------------
 // models

@@ -2,6 +2,7 @@ import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import type { Backend } from "effect-caching/Backend"
 import { CacheBackend } from "effect-caching/Backend"
 import * as Redis from "effect-caching/backends/Redis"
+import * as Cache from "effect-caching/Cache"
 import { Conformance } from "effect-caching/testing"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -12,6 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { Redis as Client, type RedisOptions } from "ioredis"
@@ -167,9 +169,10 @@ describe("two processes", () => {
 
 describe("round trips", () => {
   /** How often the server ran each command that a client sent; what a script calls counts too. */
-  const counted = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  const counted = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.zipRight(effect, countedOnce(effect))
+
+  const countedOnce = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.gen(function*() {
-      yield* effect
       yield* call("CONFIG", "RESETSTAT")
       yield* effect
       const stats = yield* call<string>("INFO", "commandstats")
@@ -186,6 +189,113 @@ describe("round trips", () => {
       const keys = Array.from({ length: 100 }, (_, index) => `k${index}`)
       assert.deepStrictEqual(yield* counted(backend.get("a")), { get: 1 })
       assert.deepStrictEqual(yield* counted(backend.getMany(keys)), { mget: 1 })
+    }))
+
+  const cache = (tags: ReadonlyArray<string> = []) =>
+    Cache.make({ name: "users", schema: Schema.String, timeToLive: "1 minute", leaseDuration: "1 minute", tags })
+  let loads = 0
+  const load = Effect.sync(() => String(loads++))
+
+  it.scoped("answers a cached call that hits with one GET, and with one script where there are tags", () =>
+    Effect.gen(function*() {
+      const backend = yield* make()
+      for (const [tags, versions] of [[[], 0], [["a"], 2], [["a", "b%{}"], 4]] as const) {
+        const users = cache(tags)
+        const key = tags.join()
+        const call = Effect.provideService(Cache.getOrSet(users, key, load), CacheBackend, backend)
+        yield* call
+        const before = loads
+        assert.deepStrictEqual(
+          yield* counted(call),
+          versions === 0 ? { get: 1 } : { evalsha: 1, get: 1 + versions }
+        )
+        assert.strictEqual(loads, before)
+      }
+    }))
+
+  it.scoped("answers a cached call that misses with two: read or lease, and fill", () =>
+    Effect.gen(function*() {
+      const backend = yield* make()
+      for (const [tags, versions] of [[[], 0], [["a", "b"], 4]] as const) {
+        const users = cache(tags)
+        let keys = 0
+        const call = Effect.suspend(() => Cache.getOrSet(users, `${tags.length}/${keys++}`, load)).pipe(
+          Effect.provideService(CacheBackend, backend)
+        )
+        const before = loads
+        const { evalsha, get, ...others } = yield* counted(call)
+        assert.strictEqual(loads, before + 2)
+        // In the scripts: the entry and the versions, then the lease.
+        assert.deepStrictEqual({ evalsha, get }, { evalsha: 2, get: 1 + versions + 1 })
+        assert.deepStrictEqual(
+          Object.keys(others).sort(),
+          versions === 0 ? ["set", "unlink"] : ["pexpire", "set", "unlink"]
+        )
+      }
+    }))
+
+  it.scoped("loads what has expired, or was removed here, with two, however often it was seen", () =>
+    Effect.gen(function*() {
+      const backend = yield* make()
+      const users = cache()
+      const provide = Effect.provideService(CacheBackend, backend)
+      const call = provide(Cache.getOrSet(users, "1", load))
+      const ending: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+        TestClock.adjust("1 minute"),
+        provide(Cache.invalidate(users, "1")),
+        provide(Cache.clear(users))
+      ]
+      for (const end of ending) {
+        yield* Effect.repeatN(call, 3)
+        const before = loads
+        yield* end
+        assert.strictEqual((yield* countedOnce(call))["evalsha"], 2)
+        assert.strictEqual(loads, before + 1)
+      }
+    }))
+
+  it.scoped("loads what another process removed with one more, the first time", () =>
+    Effect.gen(function*() {
+      const backend = yield* make({ prefix: "seen:" })
+      const other = yield* make({ prefix: "seen:" })
+      const users = cache()
+      const call = Effect.provideService(Cache.getOrSet(users, "1", load), CacheBackend, backend)
+      yield* Effect.repeatN(call, 3)
+      yield* other.remove(Cache.cacheKey(users, "1"))
+      const before = loads
+      // The entry, the lease with the entry, and the lease before it is filled.
+      const { evalsha, get } = yield* countedOnce(call)
+      assert.deepStrictEqual({ evalsha, get }, { evalsha: 2, get: 3 })
+      assert.strictEqual(loads, before + 1)
+    }))
+
+  it.scoped("loads what a tag was invalidated of with two, too", () =>
+    Effect.gen(function*() {
+      const backend = yield* make()
+      const users = cache(["a"])
+      const call = Effect.provideService(Cache.getOrSet(users, "1", load), CacheBackend, backend)
+      yield* call
+      const before = loads
+      const { evalsha } = yield* counted(Effect.zipRight(backend.invalidateTags(["a"], "hard"), call))
+      assert.strictEqual(evalsha, 2)
+      assert.strictEqual(loads, before + 2)
+    }))
+
+  it.scoped("joins a thousand concurrent cached calls into a handful of commands", () =>
+    Effect.gen(function*() {
+      const backend = yield* make()
+      const users = cache()
+      const calls = Effect.forEach(
+        Array.from({ length: 1_000 }, (_, index) => String(index)),
+        (key) => Cache.getOrSet(users, key, load),
+        { concurrency: "unbounded" }
+      ).pipe(Effect.provideService(CacheBackend, backend))
+      yield* calls
+      const before = loads
+      assert.isAtMost((yield* countedOnce(calls))["evalsha"]!, 6)
+      const { evalsha = 0, mget } = yield* countedOnce(calls)
+      assert.isAtMost(evalsha + mget!, 12)
+      assert.strictEqual(loads, before)
     }))
 
   it.scoped("joins a thousand concurrent reads into a handful", () =>

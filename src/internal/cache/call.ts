@@ -21,8 +21,8 @@ import { isRefreshDue } from "../freshness.js"
 import { isInProcess } from "../inProcess.js"
 import * as Key from "../key.js"
 import { Current, type CurrentLoad, currentLoad, isSameVersion } from "./currentLoad.js"
-import { type Call, fly, loadOnly, type Outcome } from "./load.js"
-import { type Found, isOwn, nothing, read } from "./lookup.js"
+import { type Call, Claimed, fly, giveBackLater, loadOnly, type Outcome } from "./load.js"
+import { type Found, isOwn, judgeClaimed, nothing, read } from "./lookup.js"
 import * as Observe from "./observe.js"
 import type { Policy } from "./policy.js"
 
@@ -61,6 +61,9 @@ const freshHere = (
   return entry.exit as Exit.Exit<any, any>
 }
 
+const clockOf = (fiber: Fiber.RuntimeFiber<any, any>): Clock.Clock =>
+  fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key) as Clock.Clock
+
 /** Answers from the cache, or loads. */
 export const getOrSet = (
   policy: Policy,
@@ -74,8 +77,7 @@ export const getOrSet = (
     const key = keyOf(policy, userKey)
     if (typeof key !== "string") return unkeyed(policy, backend, key, load)
     if (policy.isPlain && !isForced) {
-      const clock = fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key) as Clock.Clock
-      const exit = freshHere(backend, policy, key, context, clock)
+      const exit = freshHere(backend, policy, key, context, clockOf(fiber))
       if (exit !== undefined) {
         Observe.unsafeCount(policy, backend, key, "hit", fiber)
         return exit
@@ -123,15 +125,79 @@ const answer = (
   isForcedByCaller: boolean,
   current: CurrentLoad | undefined,
   fiber: Fiber.RuntimeFiber<any, any>
-): Effect.Effect<any, any, any> =>
-  Effect.gen(function*() {
-    const { backend, policy, userKey } = call
+): Effect.Effect<any, any, any> => {
+  const { backend, policy, userKey } = call
+  if (!isForcedByCaller && policy.isPlain) return lookUp(call, current, fiber)
+  return Effect.gen(function*() {
     if (policy.unless !== undefined && (yield* policy.unless(userKey))) {
       Observe.unsafeCount(policy, backend, call.key, "bypass", fiber)
       return yield* apart(call)
     }
     const isForced = isForcedByCaller || (policy.forcedUpdate !== undefined && (yield* policy.forcedUpdate(userKey)))
-    const found = isForced ? nothing : yield* find(call)
+    return yield* isForced ? serve(call, nothing, true, current, fiber) : lookUp(call, current, fiber)
+  })
+}
+
+const lookUp = (
+  call: Call,
+  current: CurrentLoad | undefined,
+  fiber: Fiber.RuntimeFiber<any, any>
+): Effect.Effect<any, any, any> => {
+  const { backend, key, policy } = call
+  return backend.getOrLease !== undefined && mayNeedRight(call, clockOf(fiber).unsafeCurrentTimeMillis())
+    ? claim(call, backend.getOrLease, current, fiber)
+    : Effect.flatMap(find(call, read(policy, backend, key)), (found) => serve(call, found, false, current, fiber))
+}
+
+/** Neither who will join a load that is under way, nor who will find what is there, needs the right to load. */
+const mayNeedRight = ({ backend, key }: Call, now: number): boolean =>
+  backend.flights.find(key) === undefined && backend.isLikely?.(key, now) !== true
+
+/**
+ * What is stored, or the right to load it, in one round trip. Uninterruptible from the
+ * answer on: a right that is not used, as where a flight was there first, is given back.
+ */
+const claim = (
+  call: Call,
+  getOrLease: NonNullable<Backend["getOrLease"]>,
+  current: CurrentLoad | undefined,
+  fiber: Fiber.RuntimeFiber<any, any>
+): Effect.Effect<any, any, any> => {
+  const { backend, key, policy, userKey } = call
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.either(getOrLease(key, policy.leaseDuration, policy.claimedTags(userKey))), (answer) => {
+      if (answer._tag === "Left" || answer.right.token._tag === "None") {
+        const reading = answer._tag === "Left" ?
+          Effect.fail(answer.left) :
+          Effect.clockWith((clock) => judgeClaimed(policy, backend, answer.right, clock.unsafeCurrentTimeMillis()))
+        return restore(Effect.flatMap(find(call, reading), (found) => serve(call, found, false, current, fiber)))
+      }
+      const claimed = new Claimed(answer.right.token.value)
+      const found: Found = { ...nothing, current: answer.right.versions }
+      return Effect.onExit(
+        restore(serve(call, found, false, current, fiber, claimed)),
+        () => giveBackUnused(call, claimed)
+      )
+    })
+  )
+}
+
+const giveBackUnused = (call: Call, claimed: Claimed): Effect.Effect<unknown> =>
+  Effect.suspend(() => {
+    const token = claimed.take()
+    return token === undefined ? Effect.void : giveBackLater(call, token)
+  })
+
+const serve = (
+  call: Call,
+  found: Found | undefined,
+  isForced: boolean,
+  current: CurrentLoad | undefined,
+  fiber: Fiber.RuntimeFiber<any, any>,
+  claimed?: Claimed
+): Effect.Effect<any, any, any> =>
+  Effect.gen(function*() {
+    const { backend, policy } = call
     if (found === undefined) {
       Observe.unsafeCount(policy, backend, call.key, "bypass", fiber)
       return yield* land(call, current, (flight) => Effect.map(loadOnly(call, flight), unstored(flight)), true)
@@ -156,16 +222,17 @@ const answer = (
       return yield* stored
     }
     Observe.unsafeCount(policy, backend, call.key, "miss", fiber)
-    return yield* land(call, current, (flight) => fly(call, flight, found, isForced), isForced)
+    return yield* land(call, current, (flight) => fly(call, flight, found, isForced, claimed), isForced, claimed)
   })
 
-/** What is stored; `undefined` where the backend cannot say and the call goes on without it. */
-const find = (call: Call): Effect.Effect<Found | undefined, BackendError, any> => {
-  const reading = read(call.policy, call.backend, call.key)
-  return call.policy.isFailingOpen
+/** What is read; `undefined` where the backend cannot say and the call goes on without it. */
+const find = (
+  call: Call,
+  reading: Effect.Effect<Found, BackendError, any>
+): Effect.Effect<Found | undefined, BackendError, any> =>
+  call.policy.isFailingOpen
     ? Effect.catchAll(reading, (error) => Effect.as(Observe.backendError(call, error), undefined))
     : reading
-}
 
 const isStaleByPolicy = ({ policy, userKey }: Call, stored: Exit.Exit<any, any>): Effect.Effect<boolean> =>
   policy.isStale === undefined || stored._tag === "Failure"
@@ -223,12 +290,14 @@ const land = (
   call: Call,
   current: CurrentLoad | undefined,
   body: (flight: Flight) => Effect.Effect<Outcome, never, any>,
-  isForced: boolean
+  isForced: boolean,
+  claimed?: Claimed
 ): Effect.Effect<any, any, any> =>
   Effect.suspend(() => {
     const { backend, key } = call
     const joinedAfter = backend.flights.tagInvalidations
-    return Effect.flatMap(backend.flights.run(key, current?.flight, body, alone(call)), (outcome) => {
+    const joining = claimed === undefined ? Effect.void : giveBackUnused(call, claimed)
+    return Effect.flatMap(backend.flights.run(key, current?.flight, body, alone(call), joining), (outcome) => {
       const { exit } = outcome
       if (exit === undefined || (isForced && !outcome.isLoaded)) return land(call, current, body, isForced)
       const accept = Effect.suspend(() => {

@@ -59,6 +59,16 @@ type Right =
   /** The backend cannot say: load, and store nothing. */
   | { readonly _tag: "Unknown" }
 
+/** The right to fill the key, as a lookup may bring it: of one use. */
+export class Claimed {
+  constructor(private token: string | undefined) {}
+  take(): string | undefined {
+    const { token } = this
+    this.token = undefined
+    return token
+  }
+}
+
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 const firstPollMillis = 5
@@ -69,7 +79,8 @@ export const fly = (
   call: Call,
   flight: Flight,
   found: Found,
-  isForced: boolean
+  isForced: boolean,
+  claimed?: Claimed
 ): Effect.Effect<Outcome, never, any> => {
   const outcome = (
     exit: Outcome["exit"],
@@ -81,7 +92,7 @@ export const fly = (
   if (flight.isFenced) return Effect.map(loadOnly(call, flight), (exit) => outcome(exit, undefined, true))
 
   return Effect.uninterruptibleMask((restore) =>
-    Effect.matchEffect(askForRight(call, flight, isForced, restore), {
+    Effect.matchEffect(right(call, flight, isForced, restore, claimed), {
       onFailure: (error) => Effect.succeed(outcome(Exit.fail(error), undefined, true)),
       onSuccess: (right) => {
         switch (right._tag) {
@@ -111,6 +122,17 @@ const runLoad = (call: Call, current: CurrentLoad) => Effect.scoped(Effect.provi
 // -----------------------------------------------------------------------------
 // 1. the right to fill
 // -----------------------------------------------------------------------------
+
+const right = (
+  call: Call,
+  flight: Flight,
+  isForced: boolean,
+  restore: Restore,
+  claimed: Claimed | undefined
+): Effect.Effect<Right, BackendError, any> => {
+  const token = claimed?.take()
+  return token === undefined ? askForRight(call, flight, isForced, restore) : Effect.succeed({ _tag: "Mine", token })
+}
 
 const askForRight = (
   call: Call,
@@ -178,7 +200,7 @@ const giveBack = (call: Call, token: string): Effect.Effect<void> =>
   Effect.ignore(call.backend.renew(call.key, token, Duration.zero))
 
 /** Gives the lease back without making anyone wait for the store: an interrupted caller, or one whose store fails. */
-const giveBackLater = (call: Call, token: string): Effect.Effect<unknown> =>
+export const giveBackLater = (call: Call, token: string): Effect.Effect<unknown> =>
   isInProcess(call.backend) ? giveBack(call, token) : Effect.forkDaemon(giveBack(call, token))
 
 /** Extends the lease for as long as the load takes: another process waits for it, not for the clock. */

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type { Backend, BackendError, TagVersion } from "../../Backend.js"
+import type { Backend, BackendError, Claim, TagVersion } from "../../Backend.js"
 import { counterCodec, type Entry } from "../entry.js"
 import { stateAt } from "../freshness.js"
 import { isSameVersion } from "./currentLoad.js"
@@ -115,6 +115,19 @@ export const judge = (
   return entry.tags.length === 0
     ? judgeUsable(policy, entry, entry.tags, now)
     : Effect.flatMap(backend.refreshTags(entry.tags), (current) => judgeUsable(policy, entry, current, now))
+}
+
+/** Judges an entry together with which the versions of its tags were read, if they were. */
+export const judgeClaimed = (
+  policy: Policy,
+  backend: Backend,
+  { entry: found, versions }: Claim,
+  now: number
+): Effect.Effect<Found, BackendError, any> => {
+  const entry = versions === undefined ? undefined : usable(policy, Option.getOrUndefined(found), now)
+  return entry === undefined
+    ? judge(policy, backend, Option.getOrUndefined(found), now)
+    : judgeUsable(policy, entry, versions!, now)
 }
 
 /** What is stored under the key. */

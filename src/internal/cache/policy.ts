@@ -48,6 +48,8 @@ export interface Policy {
   readonly tags: (value: any, key: any) => ReadonlyArray<string>
   /** Those of `tags` that are known before the load. */
   readonly earlyTags: (key: any) => ReadonlyArray<string>
+  /** Those of them whose versions are asked for together with the right to load. */
+  readonly claimedTags: (key: any) => ReadonlyArray<string>
   readonly isUntagged: boolean
   readonly isTracking: boolean
   readonly isFailingOpen: boolean
@@ -136,6 +138,10 @@ export const compile = (options: Options<any, any, any, any>, success: Codec<any
       ? tags
       : (value, key) => [...keyTags(key), ...tags(value, key)],
     earlyTags,
+    claimedTags: (key) => {
+      const tags = earlyTags(key)
+      return tags.length > maxTags ? [] : tags
+    },
     isUntagged: keyTags === undefined && typeof tags !== "function" && (tags ?? []).length === 0,
     isTracking: options.trackDependencies ?? true,
     isFailingOpen: options.onBackendError !== "fail",

@@ -40,6 +40,7 @@ export class ClusterNodes extends Watch implements Nodes {
 
   readonly owner = (slot: number): Link | undefined => this.slots[slot]
   readonly standIn = this.owner
+  readonly hasStandIns = false
   readonly owners = (): ReadonlyArray<Link> => this.masters
   readonly failure = (): Failure =>
     this.isClosed ? closed : this.lastFailure ?? (this.masters.length > 0 ? uncovered : notConnected)

@@ -15,6 +15,7 @@ export class ForeignNodes implements Nodes {
 
   readonly owner = (slot: number): Link | undefined => this.linkOf(this.client.slots[slot]?.[0])
   readonly standIn = this.owner
+  readonly hasStandIns = false
   readonly at = (address: string): Link | undefined => this.linkOf(address)
   readonly owners = (): ReadonlyArray<Link> => this.client.nodes("master").map((redis) => this.linkTo(redis))
 

@@ -12,6 +12,8 @@ export interface Nodes {
   readonly owner: (slot: number) => Link | undefined
   /** A server that answers for the owner where an answer that is a little out of date will do. */
   readonly standIn: (slot: number) => Link | undefined
+  /** Whether that may be another server than the owner. */
+  readonly hasStandIns: boolean
   /** The server at an address that `from` has told. */
   readonly at: (address: string, from: Link) => Link | undefined
   /** A server has told that the slot is another's. */

@@ -6,14 +6,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { pipe } from "effect/Function"
 import * as Option from "effect/Option"
-import type { BackendError, Item, Lease, Operations } from "../../Backend.js"
+import type { BackendError, Claim, Item, Lease, Operations } from "../../Backend.js"
 import * as derive from "../derive.js"
 import * as Entry from "../entry.js"
+import type { Answer } from "./claims.js"
 import type { Failure } from "./failure.js"
 import type { Argument, Done, Link } from "./link.js"
 import { entryOf } from "./readers.js"
 import * as scripts from "./scripts.js"
 import type { Servers, Survey } from "./servers.js"
+import { Sightings } from "./sightings.js"
 
 const readBatch = 1_000
 const removeBatch = 500
@@ -110,15 +112,20 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
       return Effect.succeed([Buffer.from(buffer, byteOffset, byteLength), pxOf(retention)])
     })
 
+  const sightings = new Sightings()
+
   const get: Operations["get"] = (key) =>
-    Effect.async((resume) =>
-      servers.read(wire(key), (failure, entry) =>
+    Effect.async((resume) => {
+      const wired = wire(key)
+      servers.read(wired, (failure, entry) => {
+        if (entry === undefined) sightings.forget(wired)
         resume(
           failure === undefined
             ? Effect.clockWith((clock) => Effect.succeed(live(entry, clock.unsafeCurrentTimeMillis())))
             : Effect.fail(errorOf("get")(failure))
-        ))
-    )
+        )
+      })
+    })
 
   const mget = (
     method: string,
@@ -162,11 +169,13 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
     )
 
   const remove = (method: string, keys: ReadonlyArray<string>): Effect.Effect<number, BackendError> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.map(
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      for (const key of keys) sightings.forget(wire(key))
+      return Effect.map(
         inParts(method, keys, (part, done) => servers.run(scripts.remove, part.flatMap(both), [now], done)),
         (removed) => removed.reduce<number>((sum, count) => sum + Number(count), 0)
-      ))
+      )
+    })
 
   /** The versions under keys, new ones where there are none, all kept for `tagRetention` from now. */
   const versions = (
@@ -200,6 +209,51 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
 
   const tagged = (tags: ReadonlyArray<string>) => (versions: ReadonlyArray<string>): ReadonlyArray<Entry.TagVersion> =>
     tags.map((tag, i) => ({ tag, hard: versions[i]!, soft: versions[tags.length + i]! }))
+
+  const tagSpace = { px: pxOf(derive.tagRetention), share: keyPrefix + share }
+
+  const getOrLease = (
+    claim: NonNullable<Servers["claim"]>,
+    key: string,
+    duration: Duration.Duration,
+    tags: ReadonlyArray<string>
+  ): Effect.Effect<Claim, BackendError> =>
+    Effect.clockWith((clock) => {
+      const [wired, lease] = both(key)
+      let isGone = false
+      let token: string | undefined
+      const asking = Effect.async<Claim, BackendError>((resume) =>
+        claim(wired, {
+          lease,
+          now: clock.unsafeCurrentTimeMillis(),
+          token: nextToken(),
+          px: leaseMillis(duration),
+          tags,
+          isGone: () => isGone,
+          settle: (failure, answer) => {
+            token = answer?.token
+            resume(
+              answer === undefined
+                ? Effect.fail(errorOf("getOrLease")(failure!))
+                : Effect.sync(() => {
+                  const claim = claimOf(answer, clock.unsafeCurrentTimeMillis())
+                  const entry = Option.getOrUndefined(claim.entry)
+                  if (entry?.tags.length === 0) sightings.note(wired, entry.freshUntil)
+                  return claim
+                })
+            )
+          }
+        }, tagSpace)
+      )
+      // Interruptible in an uninterruptible step: what was granted is either learned or given back.
+      return Effect.uninterruptible(
+        Effect.onError(Effect.interruptible(asking), () =>
+          Effect.sync(() => {
+            isGone = true
+            if (token !== undefined) servers.run(scripts.renew, [lease], [token, "0"], () => {})
+          }))
+      )
+    })
 
   const epoch = wire(derive.reserved.epoch)
 
@@ -278,7 +332,10 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
       // The leases first: an entry that is filled with one before it is gone is there when the entries are scanned.
       const everywhere = unlinkEverywhere([`${asPattern(keyPrefix)}{${pattern}*`, `${pattern}*`])
       // A key moves once: what got away the first time is found the second time.
-      return Effect.flatMap(everywhere, (isWhole) => isWhole ? Effect.void : everywhere)
+      return Effect.zipRight(
+        Effect.sync(() => sightings.forgetAll()),
+        Effect.flatMap(everywhere, (isWhole) => isWhole ? Effect.void : everywhere)
+      )
     },
     lease: (key, duration) =>
       Effect.suspend(() => {
@@ -295,6 +352,8 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
           Effect.onError(() => Effect.sync(() => servers.run(scripts.renew, [keys[1]], [token, "0"], () => {})))
         )
       }),
+    getOrLease: servers.claim && ((key, duration, tags) => getOrLease(servers.claim!, key, duration, tags)),
+    isLikely: (key, now) => sightings.isFresh(wire(key), now),
     renew: (key, token, duration) =>
       Effect.map(run("renew", scripts.renew, [both(key)[1]], [token, leaseMillis(duration)]), isOne),
     fill: (key, token, entry, retention) =>
@@ -321,6 +380,23 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
         Effect.forEach(chunks, (chunk) => unlink("invalidateTags", chunk), { discard: true })
       )
     }
+  }
+}
+
+/** Of this process and of no other: cheaper than a random one each, as most are not used. */
+const tokenOrigin = derive.newVersion()
+let tokens = 0
+const nextToken = (): string => `${tokenOrigin}.${(tokens++).toString(36)}`
+
+const claimOf = ({ tags, token, value, versions }: Answer, now: number): Claim => {
+  const entry = live(entryOf(value), now)
+  const names = [...(entry._tag === "Some" ? entry.value.tags.map(({ tag }) => tag) : []), ...tags]
+  return {
+    entry,
+    token: Option.fromNullable(token),
+    versions: versions.length === 2 * names.length
+      ? names.map((tag, i) => ({ tag, hard: String(versions[2 * i]), soft: String(versions[2 * i + 1]) }))
+      : undefined
   }
 }
 

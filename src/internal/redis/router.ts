@@ -4,10 +4,11 @@
  * serve for a moment. What goes out again has provably not been done: a command
  * whose reply was lost never does.
  */
+import { type Claimant, claimsOfMany, claimsOfOne, type TagSpace } from "./claims.js"
 import { closed, type Failure, timedOut } from "./failure.js"
 import type { Done, Link } from "./link.js"
 import type { Nodes } from "./nodes.js"
-import { apart, joined, Readers } from "./readers.js"
+import { type Joined, type Reader, readersOfMany, readersOfOne } from "./readers.js"
 import { type Key, nowhere, type Servers } from "./servers.js"
 import { slotOf } from "./slot.js"
 
@@ -29,7 +30,8 @@ const isRefusal = ({ cause }: Failure): boolean => {
 }
 
 export class Router implements Servers {
-  private readonly readers = new WeakMap<Link, Readers>()
+  private readonly readers = new WeakMap<Link, Joined<Reader>>()
+  private readonly claims = new WeakMap<Link, Joined<Claimant>>()
   private readonly detours = new Set<Detour>()
   private isClosed = false
 
@@ -65,7 +67,22 @@ export class Router implements Servers {
   }
 
   readonly read: Servers["read"] = (key, reader) =>
-    this.readersOf(this.nodes.standIn(this.slotOf(key))).read(key, reader)
+    joinedAt(
+      this.readers,
+      this.nodes.standIn(this.slotOf(key)),
+      () => this.isOne ? readersOfOne(this.query) : readersOfMany(this.query, this.together)
+    ).ask(key, reader)
+
+  get claim(): Servers["claim"] {
+    return this.nodes.hasStandIns ? undefined : this.claimAtOwner
+  }
+
+  private readonly claimAtOwner = (key: string, claimant: Claimant, tagSpace: TagSpace) =>
+    joinedAt(
+      this.claims,
+      this.nodes.owner(this.slotOf(key)),
+      () => this.isOne ? claimsOfOne(this.run, tagSpace) : claimsOfMany(this.run, this.together)
+    ).ask(key, claimant)
 
   readonly together: Servers["together"] = (body) => {
     const streams = this.nodes.owners().flatMap((link) => link.client.stream ?? [])
@@ -140,16 +157,17 @@ export class Router implements Servers {
     this.detours.add(detour)
     return detour
   }
+}
 
-  private readersOf(link: Link | undefined): Readers {
-    const known = link && this.readers.get(link)
-    if (known !== undefined) return known
-    const readers = new Readers(
-      this.isOne ? joined(this.query) : (keys, each) => this.together(() => apart(this.query)(keys, each))
-    )
-    if (link !== undefined) this.readers.set(link, readers)
-    return readers
-  }
+/** What is joined for a server; alone where none is known. */
+const joinedAt = <Asker>(
+  known: WeakMap<Link, Joined<Asker>>,
+  link: Link | undefined,
+  make: () => Joined<Asker>
+): Joined<Asker> => {
+  const joined = (link && known.get(link)) ?? make()
+  if (link !== undefined) known.set(link, joined)
+  return joined
 }
 
 /** One command that did not get through at once. It takes no longer than any other. */

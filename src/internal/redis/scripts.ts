@@ -121,3 +121,91 @@ for i, key in ipairs(KEYS) do
   found[i] = version
 end
 return found`)
+
+/**
+ * Keys and leases, as `key lease …`, and `px share`, then for each key `now token px n tag…`:
+ * the entry under each key, whether the lease is ours now, and the versions of tags.
+ *
+ * The lease is taken where there is no entry, or one that carries the outdated hard
+ * version of a tag, which only who has the lease is shown. The versions are those of the
+ * entry's tags, and with the lease those of the n tags too, all kept for the first `px` from now and made of the token where
+ * there are none; without the lease, nothing where one is missing. With no first `px` no
+ * tag is looked at: on several servers its versions may be elsewhere. `share` is what all
+ * keys begin with.
+ */
+export const getOrLease = script(`
+local retention, share = ARGV[1], ARGV[2]
+local escapes = { ["%"] = "%25", ["{"] = "%7B", ["}"] = "%7D" }
+
+local function find(key, now)
+  local value = redis.pcall("GET", key)
+  if type(value) ~= "string" or #value < 49 or string.sub(value, 1, 4) ~= "EFC\\1" then return nil end
+  if not (struct.unpack("<d", value, 26) > now) then return nil end
+  if #value < 49 + struct.unpack("<I4", value, 42) + struct.unpack("<I2", value, 46) then return nil end
+  return value
+end
+
+local function versionKey(kind, tag)
+  return share .. "~" .. kind .. ":" .. (string.gsub(tag, "[%%{}]", escapes))
+end
+
+local function tagsOf(value)
+  local tags, at = {}, 50 + struct.unpack("<I2", value, 46)
+  for i = 1, struct.unpack("<I2", value, 48) do
+    local tag, hard, soft
+    tag, hard, soft, at = struct.unpack("<I2c0Bc0Bc0", value, at)
+    tags[i] = { hardKey = versionKey("hard", tag), softKey = versionKey("soft", tag), hard = hard }
+  end
+  return tags
+end
+
+local function current(tags)
+  local found, isComplete = {}, true
+  for i, tag in ipairs(tags) do
+    local hard, soft = redis.pcall("GET", tag.hardKey), redis.pcall("GET", tag.softKey)
+    if hard ~= tag.hard then return nil end
+    if type(soft) ~= "string" then isComplete = false end
+    found[2 * i - 1], found[2 * i] = hard, soft
+  end
+  return isComplete and found or {}
+end
+
+local function answerOf(key, lease, now, token, px, names)
+  local value, tags = find(key, now), {}
+  if value and retention ~= "" then
+    local isWhole, found = pcall(tagsOf, value)
+    if isWhole then tags = found else value = nil end
+  end
+  if value then
+    local found = current(tags)
+    if found then return { value, 0, unpack(found) } end
+  end
+  local reply = redis.pcall("SET", lease, token, "NX", "PX", px)
+  if type(reply) ~= "table" or not reply.ok then return { false, 0 } end
+  for _, name in ipairs(names) do
+    tags[#tags + 1] = { hardKey = versionKey("hard", name), softKey = versionKey("soft", name) }
+  end
+  local answer = { value or false, 1 }
+  for i, tag in ipairs(tags) do
+    for _, key in ipairs({ tag.hardKey, tag.softKey }) do
+      local version = redis.pcall("GET", key)
+      if type(version) == "string" then
+        redis.call("PEXPIRE", key, retention)
+      else
+        version = token .. "." .. #answer
+        redis.call("SET", key, version, "PX", retention)
+      end
+      answer[#answer + 1] = version
+    end
+  end
+  return answer
+end
+
+local answers, at = {}, 3
+for i = 1, #KEYS, 2 do
+  local names = {}
+  for n = 1, tonumber(ARGV[at + 3]) do names[n] = ARGV[at + 3 + n] end
+  answers[#answers + 1] = answerOf(KEYS[i], KEYS[i + 1], tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], names)
+  at = at + 4 + #names
+end
+return answers`)

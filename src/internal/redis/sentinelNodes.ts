@@ -32,6 +32,7 @@ type Facts = ReadonlyMap<string, string>
 
 export class SentinelNodes extends Watch implements Nodes {
   readonly isOne = true
+  readonly hasStandIns: boolean
   private readonly sentinels: ReadonlyArray<Link>
   /** Sentinels that have yet to answer. */
   private readonly asked = new Set<Link>()
@@ -43,6 +44,7 @@ export class SentinelNodes extends Watch implements Nodes {
 
   constructor(private readonly options: Options) {
     super(options.commandTimeout)
+    this.hasStandIns = options.wantsReplica
     this.sentinels = options.sentinels.map(({ host, port }) => options.connectToSentinel(host, port))
     for (const link of this.sentinels) {
       link.onOutcome((failure) => failure === undefined ? this.lookNow() : this.miss(failure))

@@ -31,6 +31,7 @@ export const operations = (
   messenger: Messenger | undefined
 ): Operations => {
   const { tags } = localTier
+  const { getOrLease } = remote
 
   const tellLater = (change: Change) => Effect.sync(() => messenger?.tellLater(change))
 
@@ -143,6 +144,22 @@ export const operations = (
             token: Option.map(token, (token) => (entry._tag === "Some" ? overwriting : filling) + token)
           })
         )),
+    getOrLease: getOrLease &&
+      ((key, duration, tags) =>
+        Effect.flatMap(Effect.interruptible(localTier.find(key)), (found) =>
+          found !== undefined
+            ? Effect.succeed({ entry: Option.some(found), token: Option.none(), versions: undefined })
+            : localTier.passing([key], (passage) =>
+              Effect.map(
+                Effect.tap(getOrLease(key, duration, tags), ({ entry }) => localTier.keep(passage, [entry])),
+                // Versions are asked for apart: what is learned of a tag must have been asked for by its name.
+                ({ entry, token, versions }) => ({
+                  entry,
+                  // Copies of an outdated entry carry its tags: by them, every process knows.
+                  token: Option.map(token, (token) => filling + token),
+                  versions: versions?.length === 0 ? versions : undefined
+                })
+              )))),
     renew: (key, token, duration) => remote.renew(key, token.slice(1), duration),
     fill: (key, token, entry, retention) =>
       changingKeys(

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { Backend, BackendError } from "../../Backend.js"
-import { entry, equal, get, isLeased, lease, minute, suite, turn } from "./kit.js"
+import { entry, equal, get, isLeased, isLeasedForLong, lease, minute, suite, turn } from "./kit.js"
 
 const operations: ReadonlyArray<(backend: Backend, key: string) => Effect.Effect<unknown, BackendError>> = [
   (backend, key) => backend.get(key),
@@ -30,15 +30,6 @@ const interruptAt = <A, E>(at: number, effect: Effect.Effect<A, E>): Effect.Effe
     for (let yields = at % 11; yields > 0; yields--) yield* Effect.yieldNow()
     for (let turns = at % 3; turns > 0; turns--) yield* turn
     return yield* Fiber.interrupt(fiber)
-  })
-
-/** Whether the key stays leased for a second: a lease may be given back behind the back of who was interrupted. */
-const isLeasedForLong = (backend: Backend, key: string): Effect.Effect<boolean, BackendError> =>
-  Effect.suspend(() => {
-    const deadline = performance.now() + 1_000
-    const ask: Effect.Effect<boolean, BackendError> = Effect.flatMap(isLeased(backend, key), (isHeld) =>
-      isHeld && performance.now() < deadline ? Effect.zipRight(turn, ask) : Effect.succeed(isHeld))
-    return ask
   })
 
 export const interruption = suite("interruption", {

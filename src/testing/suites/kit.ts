@@ -102,6 +102,17 @@ export const turn: Effect.Effect<void> = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
+/** Whether the key stays leased for a second: a lease may be given back behind the back of who was interrupted. */
+export const isLeasedForLong = (backend: Backend, key: string): Effect.Effect<boolean, BackendError> =>
+  Effect.suspend(() => {
+    const deadline = performance.now() + 1_000
+    const ask: Effect.Effect<boolean, BackendError> = Effect.flatMap(
+      isLeased(backend, key),
+      (isHeld) => isHeld && performance.now() < deadline ? Effect.zipRight(turn, ask) : Effect.succeed(isHeld)
+    )
+    return ask
+  })
+
 const show = (value: unknown): string =>
   inspect(value, { depth: 3, maxArrayLength: 10, maxStringLength: 100, breakLength: 120 })
 

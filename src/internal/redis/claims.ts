@@ -1,0 +1,104 @@
+/**
+ * Reads that take the lease of their key where nothing is under it, joined as plain
+ * reads are.
+ */
+import type { Failure } from "./failure.js"
+import type { Argument, Done } from "./link.js"
+import { Joined } from "./readers.js"
+import * as scripts from "./scripts.js"
+
+/** One who asks for what is under a key, or for its lease. Who is gone is not given it. */
+export interface Claimant {
+  readonly lease: string
+  readonly now: number
+  readonly token: string
+  readonly px: number
+  /** Whose versions are wanted with the lease. */
+  readonly tags: ReadonlyArray<string>
+  readonly isGone: () => boolean
+  readonly settle: (failure: Failure | undefined, answer: Answer | undefined) => void
+}
+
+export interface Answer {
+  readonly value: Buffer | null
+  /** Present where the lease is the claimant's now. */
+  readonly token: string | undefined
+  readonly tags: ReadonlyArray<string>
+  /** Hard and soft in turn: those of the entry's tags, then those of `tags`; none where they were not read. */
+  readonly versions: ReadonlyArray<Buffer>
+}
+
+type Reply = readonly [value: Buffer | null, isMine: number | string, ...versions: ReadonlyArray<Buffer>]
+
+/** How long tag versions are kept, in milliseconds as text, and what all keys begin with. */
+export interface TagSpace {
+  readonly px: string
+  readonly share: string
+}
+
+type Run = (script: scripts.Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, done: Done) => void
+
+const argumentsOf = ({ now, px, tags, token }: Claimant, withTags: boolean): Array<Argument> =>
+  withTags ? [now, token, px, tags.length, ...tags] : [now, token, px, 0]
+
+const deliver =
+  (run: Run) => (claimants: ReadonlyArray<Claimant>, failure: Failure | undefined, reply: Reply | undefined): void => {
+    const { lease, tags, token } = claimants[0]!
+    const giveBack = () => run(scripts.renew, [lease], [token, "0"], () => {})
+    if (reply === undefined) {
+      // The lease may have been taken all the same. On its connection, giving it back comes after that.
+      giveBack()
+      for (const claimant of claimants) claimant.settle(failure, undefined)
+      return
+    }
+    const [value, isMine, ...versions] = reply
+    const holder = Number(isMine) === 1 ? claimants.find((claimant) => !claimant.isGone()) : undefined
+    if (Number(isMine) === 1 && holder === undefined) giveBack()
+    for (const claimant of claimants) {
+      claimant.settle(
+        undefined,
+        claimant === holder
+          ? { value, token, tags, versions }
+          // What comes with the lease is for who fills the key.
+          : Number(isMine) === 1
+          ? { value: null, token: undefined, tags: [], versions: [] }
+          : { value, token: undefined, tags: [], versions }
+      )
+    }
+  }
+
+/** Claims on one server, with one script for all keys of a batch. */
+export const claimsOfOne = (run: Run, { px, share }: TagSpace): Joined<Claimant> =>
+  new Joined(
+    (batch, each) => {
+      const keys: Array<string> = []
+      const args: Array<Argument> = [px, share]
+      for (const [key, [first]] of batch) {
+        keys.push(key, first!.lease)
+        args.push(...argumentsOf(first!, true))
+      }
+      run(scripts.getOrLease, keys, args, (failure, replies) => {
+        for (let at = 0; at < batch.size; at++) each(at, failure, replies?.[at])
+      })
+    },
+    deliver(run)
+  )
+
+/** Claims on several servers, with a script for every key. Tags are not looked at: their versions may be elsewhere. */
+export const claimsOfMany = (run: Run, together: (body: () => void) => void): Joined<Claimant> =>
+  new Joined(
+    (batch, each) =>
+      together(() => {
+        let at = 0
+        for (const [key, [first]] of batch) {
+          const index = at++
+          run(
+            scripts.getOrLease,
+            [key, first!.lease],
+            ["", "", ...argumentsOf(first!, false)],
+            (failure, replies) => each(index, failure, replies?.[0])
+          )
+        }
+      }),
+    deliver(run)
+  )
