@@ -15,8 +15,14 @@ import * as Rows from "./rows.js"
 import { describeRows, type NotHere, numbers } from "./support.js"
 
 const notHere: ReadonlyArray<NotHere<keyof typeof Rows.basicApp>> = [
-  { row: "init_app_sets_app_attribute", reason: "a cache knows of no app: its backend is a requirement of the program" },
-  { row: "subclassed_cache_class", reason: "a cache is a value and no class; a wrapped backend is in subclassing.test.ts" }
+  {
+    row: "init_app_sets_app_attribute",
+    reason: "a cache knows of no app: its backend is a requirement of the program"
+  },
+  {
+    row: "subclassed_cache_class",
+    reason: "a cache is a value and no class; a wrapped backend is in subclassing.test.ts"
+  }
 ]
 
 const backendName = Effect.map(CacheBackend, (backend) => backend.name)

@@ -15,7 +15,10 @@ import { counted, data, describeRows, type NotHere, numbers, onEveryStore } from
 import { view } from "./views.js"
 
 const notHere: ReadonlyArray<NotHere<keyof typeof Rows.cachelib>> = [
-  { row: "cachelib_class_as_cache_type", reason: "a class of Python; a backend of the program's own is in basicApp.test.ts" }
+  {
+    row: "cachelib_class_as_cache_type",
+    reason: "a class of Python; a backend of the program's own is in basicApp.test.ts"
+  }
 ]
 
 describeRows("test_cachelib.py", Rows.cachelib, notHere, (row) => {

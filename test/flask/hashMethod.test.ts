@@ -63,7 +63,9 @@ describeRows("test_hash_method.py", Rows.hashMethod, notHere, (row) => {
   it.effect(row("non_callable_hash_method_raises"), () =>
     Effect.gen(function*() {
       for (const settings of [{ CACHE_THRESHOLD: "many" }, { CACHE_TYPE: "sha1" }, { CACHE_DEFAULT_TIMEOUT: "-1" }]) {
-        const error = yield* Effect.flip(Effect.provide(Effect.void, configured({ CACHE_TYPE: "SimpleCache", ...settings })))
+        const error = yield* Effect.flip(
+          Effect.provide(Effect.void, configured({ CACHE_TYPE: "SimpleCache", ...settings }))
+        )
         assert.include(String(error), Object.keys(settings)[0])
       }
     }))

@@ -52,7 +52,8 @@ describeRows("test_init.py", Rows.init, [], (row) => {
           HttpServerResponse.text(`body ${++runs}`, { status: 203, headers: { "cache-control": "max-age=10" } }))
         const client = yield* serve(HttpCache.middleware({ timeToLive: "1 hour" })(app))
         const expect = (body: string) =>
-          Effect.map(client.get("/"), (reply) => assert.deepStrictEqual([reply.status, reply.body], [203, body]))
+          Effect.map(client.get("/"), (reply) =>
+            assert.deepStrictEqual([reply.status, reply.body], [203, body]))
         yield* expect("body 1")
         yield* TestClock.adjust("9 seconds")
         yield* expect("body 1")

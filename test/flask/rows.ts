@@ -236,9 +236,10 @@ export const signals = {
 
 /** `test_subclassing.py` */
 export const subclassing = {
-  cached_uses_public_methods: "a miss is two operations of the backend, a hit is one",
+  cached_uses_public_methods:
+    "a miss reads, takes the right to fill, and fills; a hit reads, and in memory asks nothing of the backend",
   cached_cache_none_uses_public_has: "absence costs no operation more than a value",
-  memoize_uses_public_methods: "of a memoized function the same: a hit is one operation",
+  memoize_uses_public_methods: "of a memoized function the same",
   delete_memoized_uses_public_delete: "forgetting a call is one removal",
   delete_memoized_without_args_uses_public_set_many: "forgetting all calls is one clear",
   delete_memoized_verhash_uses_public_delete_many: "and there is no other record to be removed",

@@ -76,7 +76,8 @@ describeRows("test_serializer.py", Rows.serializer, notHere, (row) => {
         encode: (text) =>
           Effect.flatMap(Effect.orDie(Config.string("ENCODING")), (encoding) =>
             Effect.succeed(Buffer.from(text, encoding as BufferEncoding))),
-        decode: (bytes) => Effect.succeed(Buffer.from(bytes).toString("latin1"))
+        decode: (bytes) =>
+          Effect.succeed(Buffer.from(bytes).toString("latin1"))
       })
       const cache = Cache.make({ name: "t", codec, timeToLive: "1 minute" })
       for (const [ENCODING, last] of [["latin1", 0xe9], ["utf8", 0xa9]] as const) {

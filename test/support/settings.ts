@@ -13,5 +13,4 @@ export const providerOf = (settings: Settings): ConfigProvider.ConfigProvider =>
 export const configured = <E>(
   settings: Settings,
   layer: Layer.Layer<CacheBackend, E> = CacheConfig.layer as Layer.Layer<CacheBackend, any>
-): Layer.Layer<CacheBackend, E> =>
-  Layer.fresh(layer).pipe(Layer.provide(Layer.setConfigProvider(providerOf(settings))))
+): Layer.Layer<CacheBackend, E> => Layer.fresh(layer).pipe(Layer.provide(Layer.setConfigProvider(providerOf(settings))))
