@@ -18,6 +18,7 @@ export default defineConfig({
     // `npm run check` reports type errors elsewhere.
     typecheck: { enabled: true, include: ["test/**/*.test-d.ts"], ignoreSourceErrors: true },
     globalSetup: "test/support/globalSetup.ts",
+    setupFiles: "test/support/setup.ts",
     testTimeout: 20_000,
     hookTimeout: 60_000,
     minWorkers: 1,

@@ -546,7 +546,8 @@ export const invalidateTags = (
 
 /**
  * How the cached calls over this backend are answered, by every cache in this
- * process, from when the stream is run. Explicit operations are not told of. Costs
+ * process, from when the stream is run. Who waits for a load, or joins a stream, that
+ * another began is told of as a miss. Explicit operations are not told of. Costs
  * nothing while nobody listens, and a listener can neither fail nor delay a call:
  * one that lags by more than `capacity` events (default 1,024) misses the newest.
  * `keys: true` also tells the keys, which may say who a user is.

@@ -25,7 +25,10 @@ export interface Options<Args extends ReadonlyArray<unknown>, A, E, B extends "b
 {
   /**
    * What of the arguments tells calls apart. Default: all of them, objects by
-   * their fields in any order. Leave out here what the result does not depend on.
+   * their fields in any order; `undefined` at the end of the list counts as not
+   * given, as it does to an optional parameter. Leave out here what the result does
+   * not depend on. A function of any number of arguments, to which an `undefined` at
+   * the end means something, says `key: (...args) => args`.
    */
   readonly key?: KeyOf<Args> | undefined
 }
@@ -151,8 +154,14 @@ export const wrap: {
 }
 
 /** One argument that is no object is its own key, which reads well in the store; every other list is a tuple. */
-const keyOfAll = (args: ReadonlyArray<unknown>): unknown =>
-  args.length === 1 && (typeof args[0] !== "object" || args[0] === null) ? args[0] : args
+const keyOfAll = (args: ReadonlyArray<unknown>): unknown => {
+  const given = givenOf(args)
+  return given.length === 1 && (typeof given[0] !== "object" || given[0] === null) ? given[0] : given
+}
+
+/** The arguments up to the last that is not `undefined`: an optional one may be passed on without having been given. */
+const givenOf = (args: ReadonlyArray<unknown>): ReadonlyArray<unknown> =>
+  args.at(-1) === undefined ? args.slice(0, args.findLastIndex((arg) => arg !== undefined) + 1) : args
 
 // -----------------------------------------------------------------------------
 // methods
@@ -169,7 +178,7 @@ export interface MethodOptions<Self, Args extends ReadonlyArray<unknown>, A, E, 
 {
   /** What tells instances apart, in every process: an id, never the object's place in memory. */
   readonly instance: (self: Self) => unknown
-  /** What of the other arguments tells calls apart. Default: all of them. */
+  /** What of the other arguments tells calls apart. Default: all of them, as `wrap` takes them. */
   readonly key?: KeyOf<Args> | undefined
 }
 
@@ -301,7 +310,7 @@ export const method: {
   const memoized: Memoized<[self: any, ...args: ReadonlyArray<any>], any, any, any, any, any, any> = wrap(f, {
     ...policy,
     schema: policy.schema,
-    key: (self: any, ...args: ReadonlyArray<any>) => [instance(self), key === undefined ? args : key(...args)],
+    key: (self: any, ...args: ReadonlyArray<any>) => [instance(self), key === undefined ? givenOf(args) : key(...args)],
     keyTags: (call: [self: any, ...args: ReadonlyArray<any>]) => [tagOf(call[0]), ...keyTags?.(call) ?? []]
   })
   const invalidateInstance = (self: any, how?: { readonly mode?: "hard" | "soft" | undefined }) =>

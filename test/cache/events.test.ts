@@ -2,8 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { CacheBackend } from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
 import * as Cache from "effect-caching/Cache"
+import * as Memoize from "effect-caching/Memoize"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -58,6 +61,42 @@ describe("Cache.events", () => {
       Effect.gen(function*() {
         const events = yield* told(find("a"), { keys: true })
         assert.deepStrictEqual(events, [{ _tag: "Miss", cache: "n", at: 0, key: Cache.cacheKey(cache, "a") }])
+      }))
+
+    test("a reader that joins a stream under way is told of as a miss, as is who waits for a load, and counted", () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const numbers = Memoize.stream(
+          (n: number) => Stream.concat(Stream.make(n), Stream.fromEffect(Effect.as(Deferred.await(gate), 2))),
+          { name: "joined", schema: Schema.Number, timeToLive: "1 minute" }
+        )
+        const misses = Metric.counter("cache_requests", {
+          description: "Calls of a cache by how they were answered",
+          incremental: true
+        }).pipe(Metric.tagged("cache", "joined"), Metric.tagged("result", "miss"))
+        const before = (yield* Metric.value(misses)).count
+        const queue = yield* Queue.unbounded<number>()
+        const read = Stream.runForEach(numbers(1), (n) => queue.offer(n))
+        const events = yield* told(
+          Effect.gen(function*() {
+            const first = yield* Effect.fork(read)
+            yield* queue.take
+            const second = yield* Effect.fork(read)
+            yield* queue.take
+            yield* Deferred.succeed(gate, undefined)
+            yield* Fiber.join(first)
+            yield* Fiber.join(second)
+            yield* read
+          }),
+          { keys: true }
+        )
+        const event = { cache: "joined", at: 0, key: numbers.cacheKey(1) }
+        assert.deepStrictEqual(events, [
+          { _tag: "Miss", ...event },
+          { _tag: "Miss", ...event },
+          { _tag: "Hit", ...event }
+        ])
+        assert.strictEqual((yield* Metric.value(misses)).count - before, 2)
       }))
 
     test("a listener that dies, or never reads, neither fails nor delays a call", () =>

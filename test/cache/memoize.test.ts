@@ -39,8 +39,8 @@ describe("Memoize.wrap", () => {
         const f = make()
         const lists: ReadonlyArray<ReadonlyArray<unknown>> = [
           [],
-          [undefined],
           [null],
+          [undefined, null],
           [[]],
           [[undefined]],
           [1, 2],
@@ -53,6 +53,22 @@ describe("Memoize.wrap", () => {
         const answers = yield* Effect.forEach(lists, (list) => f(...list))
         assert.strictEqual(new Set(answers).size, lists.length)
         assert.deepStrictEqual(yield* Effect.forEach(lists, (list) => f(...list)), answers)
+      }))
+
+    test("undefined at the end of the list is an argument that was not given, and before another one it is one", () =>
+      Effect.gen(function*() {
+        const f = make()
+        const alike: ReadonlyArray<ReadonlyArray<unknown>> = [[1], [1, undefined], [1, undefined, undefined]]
+        assert.deepStrictEqual(
+          yield* Effect.forEach(alike, (args) => f(...args)),
+          Array.from(alike, () => "1:[1]:1")
+        )
+        assert.strictEqual(yield* f(), yield* f(undefined))
+        assert.notStrictEqual(yield* f(undefined, 1), yield* f(1))
+        assert.isTrue(yield* f.invalidate(1, undefined))
+        assert.isFalse(yield* f.invalidate(1))
+        const counting = make({ key: (...args) => args })
+        assert.notStrictEqual(yield* counting(1), yield* counting(1, undefined))
       }))
 
     test("invalidate forgets one call, invalidateAll all of the function's, tags those that name them", () =>

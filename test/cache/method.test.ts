@@ -37,6 +37,20 @@ describe("Memoize.method", () => {
         assert.strictEqual(yield* add.of(a)(1), "11:1")
       }))
 
+    test("an argument that is not given and one that is undefined are one call", () =>
+      Effect.gen(function*() {
+        let calls = 0
+        const f = Memoize.method((_: Adder, n: number, more?: number) => Effect.sync(() => `${n} ${more} ${++calls}`), {
+          name: "f",
+          schema: Schema.String,
+          timeToLive: "1 minute",
+          instance: (self) => self.id
+        })
+        assert.strictEqual(yield* f(a, 1), yield* f(a, 1, undefined))
+        assert.isTrue(yield* f.of(a).invalidate(1, undefined))
+        assert.isFalse(yield* f.of(a).invalidate(1))
+      }))
+
     test("one argument list, one instance and all of them are invalidated apart", () =>
       Effect.gen(function*() {
         const add = makeMethod()

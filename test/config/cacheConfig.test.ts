@@ -4,23 +4,16 @@ import * as Memory from "effect-caching/backends/Memory"
 import * as Cache from "effect-caching/Cache"
 import * as CacheConfig from "effect-caching/CacheConfig"
 import * as ConfigError from "effect/ConfigError"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import * as RedisServer from "../support/redisServer.js"
-
-type Settings = Readonly<Record<string, string>>
-
-const providerOf = (settings: Settings) => ConfigProvider.fromMap(new Map(Object.entries(settings)))
+import { configured, providerOf, type Settings } from "../support/settings.js"
 
 const withSettings = (settings: Settings) => Effect.withConfigProvider(providerOf(settings))
-
-const configured = <E>(settings: Settings, layer: Layer.Layer<CacheBackend, E>) =>
-  layer.pipe(Layer.provide(Layer.setConfigProvider(providerOf(settings))))
 
 /** The name of the backend that the settings give. */
 const backendOf = (settings: Settings) =>

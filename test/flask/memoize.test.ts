@@ -1,38 +1,49 @@
-/**
- * `test_memoize.py`. Not portable, and why:
- *
- * - annotated, annotated_delete, kwargs_to_args: no signature is looked at
- * - hashes (6): keys are canonical text, and SHA-256 past 200 characters; there is nothing to choose
- * - arg_kwarg, multiple_arg_kwarg_calls, multiple_arg_kwarg_delete: a call has one spelling; see "property order"
- * - verhash_delete, version_key_*: there are no version keys beside the entries; see test/laws/law1
- * - classfunc_delete_with_kwargs_only, classmethod_delete_with_args: the type of the method asks for the instance
- */
-import { assert, describe, it } from "@effect/vitest"
-import * as Memory from "effect-caching/backends/Memory"
+/** `test_memoize.py`: functions. */
+import { assert, it } from "@effect/vitest"
 import * as Cache from "effect-caching/Cache"
+import * as CacheConfig from "effect-caching/CacheConfig"
 import * as Memoize from "effect-caching/Memoize"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
-import { counted, onMemoryAndRedis } from "./support.js"
+import { redisForFile } from "../support/overBackends.js"
+import { rawRedis } from "../support/rawRedis.js"
+import * as Rows from "./rows.js"
+import { counted, describeRows, type NotHere, onEveryStore, onMemoryAndRedis } from "./support.js"
 
-class Adder {
-  constructor(readonly id: string, public by: number) {}
+const annotations = "types are gone when the program runs: no signature is looked at"
+
+const notHere: ReadonlyArray<NotHere<keyof typeof Rows.memoize>> = [
+  {
+    row: "memoize_hashes",
+    reason: "keys are canonical text, and SHA-256 where that is long: there is nothing to choose"
+  },
+  { row: "memoize_annotated", reason: annotations },
+  { row: "memoize_annotated_delete", reason: annotations },
+  { row: "memoize_kwargs_to_args", reason: "there are no keyword arguments to be put in order" }
+]
+
+interface Options {
+  readonly b?: number | undefined
+  readonly c?: number | undefined
 }
 
-const method = () => {
-  const state = { calls: 0 }
-  const add = Memoize.method(
-    (self: Adder, a: number, b: number = 0) => Effect.sync(() => self.by + a + b + 1_000 * ++state.calls),
-    { name: "Adder.add", schema: Schema.Number, timeToLive: "5 minutes", instance: (self) => self.id }
-  )
-  return { add, state }
-}
+describeRows("test_memoize.py, functions", Rows.memoize, notHere, (row) => {
+  onEveryStore((test) => {
+    test(row("memoize_utf8_arguments", "memoize_unicode_arguments"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[string]>()
+        const texts = ["höhö", "ÜÜ", "日本", "😀", "\u0000", "a b\r\n", ""]
+        const first = yield* Effect.forEach(texts, (text) => f(text))
+        assert.strictEqual(new Set(first).size, texts.length)
+        assert.deepStrictEqual(yield* Effect.forEach(texts, (text) => f(text)), first)
+      }))
+  })
 
-describe("test_memoize.py", () => {
   onMemoryAndRedis((test) => {
-    test("memoize: same arguments are cached, other arguments are separate, each entry expires by itself", () =>
+    test(row("memoize"), () =>
       Effect.gen(function*() {
         const { f } = counted<[number, number]>({ timeToLive: "3 seconds" })
         assert.deepStrictEqual(yield* Effect.all([f(5, 2), f(5, 2)]), [1, 1])
@@ -42,32 +53,46 @@ describe("test_memoize.py", () => {
         assert.deepStrictEqual(yield* Effect.all([f(5, 2), f(5, 3)]), [3, 2])
       }))
 
-    test("memoize_falsy_default_argument: undefined, 0 and null are different arguments", () =>
+    test(row("memoize_falsy_default_argument"), () =>
       Effect.gen(function*() {
         const { f } = counted<[number, (number | null | undefined)?]>()
-        assert.deepStrictEqual(yield* Effect.all([f(1), f(1, undefined), f(1, 0), f(1, null)]), [1, 2, 3, 4])
-        assert.deepStrictEqual(yield* Effect.all([f(1), f(1, undefined), f(1, 0), f(1, null)]), [1, 2, 3, 4])
+        assert.deepStrictEqual(yield* Effect.all([f(1), f(1, undefined), f(1, 0), f(1, null)]), [1, 1, 2, 3])
+        assert.deepStrictEqual(yield* Effect.all([f(1), f(1, undefined), f(1, 0), f(1, null)]), [1, 1, 2, 3])
       }))
 
-    test("memoize_timeout: the time to live is used", () =>
+    test(row("memoize_timeout"), () =>
       Effect.gen(function*() {
-        const { f } = counted<[]>({ timeToLive: "1 second" })
+        const { f } = counted<[]>({ timeToLive: yield* CacheConfig.defaultTimeToLive })
         yield* f()
-        yield* TestClock.adjust("1 second")
+        yield* TestClock.adjust("299999 millis")
+        assert.strictEqual(yield* f(), 1)
+        yield* TestClock.adjust("1 millis")
         assert.strictEqual(yield* f(), 2)
       }))
 
-    test("memoize_entry_written_late_keeps_its_own_timeout, version_key_outlives_newest_entry", () =>
+    test(row("memoize_entry_written_late_keeps_its_own_timeout"), () =>
       Effect.gen(function*() {
         const { f } = counted<[number]>({ timeToLive: "1 minute" })
         yield* f(1)
         yield* TestClock.adjust("59 seconds")
         assert.strictEqual(yield* f(2), 2)
+        yield* TestClock.adjust("59999 millis")
+        assert.strictEqual(yield* f(2), 2)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* f(2), 3)
+      }))
+
+    test(row("memoize_version_key_outlives_newest_entry"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[number]>({ timeToLive: "1 minute", tags: ["f"] })
+        yield* f(1)
+        yield* TestClock.adjust("59 seconds")
+        yield* f(2)
         yield* TestClock.adjust("50 seconds")
         assert.deepStrictEqual(yield* Effect.all([f(2), f(1)]), [2, 3])
       }))
 
-    test("memoize_delete_resets_version_key: after an invalidation caching works again, also an hour later", () =>
+    test(row("memoize_delete_resets_version_key"), () =>
       Effect.gen(function*() {
         const { f } = counted<[number]>({ timeToLive: "2 hours" })
         yield* f(1)
@@ -77,16 +102,7 @@ describe("test_memoize.py", () => {
         assert.strictEqual(yield* f(1), 2)
       }))
 
-    test("memoize_utf8_arguments, memoize_unicode_arguments: arguments beyond ASCII do not fail", () =>
-      Effect.gen(function*() {
-        const { f } = counted<[string]>()
-        const texts = ["höhö", "ÜÜ", "日本", "😀", "\u0000", "a b\r\n", ""]
-        const first = yield* Effect.forEach(texts, (text) => f(text))
-        assert.strictEqual(new Set(first).size, texts.length)
-        assert.deepStrictEqual(yield* Effect.forEach(texts, (text) => f(text)), first)
-      }))
-
-    test("memoize_delete, memoize_delete_via_attribute: all calls of a function are invalidated", () =>
+    test(row("memoize_delete", "memoize_delete_via_attribute"), () =>
       Effect.gen(function*() {
         const { f } = counted<[number]>()
         yield* Effect.all([f(1), f(2)])
@@ -94,7 +110,7 @@ describe("test_memoize.py", () => {
         assert.deepStrictEqual(yield* Effect.all([f(1), f(2)]), [3, 4])
       }))
 
-    test("memoize_no_timeout_delete: the invalidation of one call leaves the others", () =>
+    test(row("memoize_no_timeout_delete"), () =>
       Effect.gen(function*() {
         const { f } = counted<[number]>({ timeToLive: Duration.infinity })
         yield* Effect.all([f(1), f(2)])
@@ -102,179 +118,238 @@ describe("test_memoize.py", () => {
         assert.deepStrictEqual(yield* Effect.all([f(1), f(2)]), [3, 2])
       }))
 
-    test("memoize_args, memoize_kwargs: lists and records are arguments, and are invalidated by equal ones", () =>
+    test(row("memoize_verhash_delete"), () =>
       Effect.gen(function*() {
-        const { f } = counted<[unknown]>()
-        assert.deepStrictEqual(yield* Effect.all([f([1, 2]), f([1, 2]), f([2, 1]), f({ a: 1 }), f({ a: 1 })]), [
-          1,
-          1,
-          2,
-          3,
-          3
-        ])
+        const { f } = counted<[number]>()
+        yield* Effect.all([f(1), f(2)])
+        yield* f.invalidateAll
+        assert.isFalse(yield* f.invalidate(1))
+        assert.deepStrictEqual(yield* Effect.all([f(1), f(2), f(1), f(2)]), [3, 4, 3, 4])
+      }))
+
+    test(row("memoize_args"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[ReadonlyArray<number>]>()
+        assert.deepStrictEqual(yield* Effect.all([f([1, 2]), f([1, 2]), f([2, 1])]), [1, 1, 2])
         assert.isTrue(yield* f.invalidate([1, 2]))
-        assert.isTrue(yield* f.invalidate({ a: 1 }))
-        assert.deepStrictEqual(yield* Effect.all([f([2, 1]), f([1, 2]), f({ a: 1 })]), [2, 4, 5])
+        assert.deepStrictEqual(yield* Effect.all([f([2, 1]), f([1, 2])]), [2, 3])
       }))
 
-    test("memoize_arg_kwarg_var_keyword: the order of properties does not matter", () =>
+    test(row("memoize_kwargs"), () =>
       Effect.gen(function*() {
-        const { f } = counted<[{ readonly a?: number; readonly b?: number }]>()
-        assert.deepStrictEqual([yield* f({ a: 1, b: 2 }), yield* f({ b: 2, a: 1 })], [1, 1])
-        assert.isTrue(yield* f.invalidate({ b: 2, a: 1 }))
+        const { f } = counted<[number, Record<string, number>]>()
+        assert.deepStrictEqual(yield* Effect.all([f(1, { a: 1 }), f(1, { a: 1 }), f(1, { a: 2 })]), [1, 1, 2])
+        assert.isTrue(yield* f.invalidate(1, { a: 1 }))
+        assert.deepStrictEqual(yield* Effect.all([f(1, { a: 2 }), f(1, { a: 1 })]), [2, 3])
       }))
 
-    test("memoize_classarg: a changed object is another argument; of a class without identity nothing is cached", () =>
+    test(row("memoize_kwargonly"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[Options?]>()
+        assert.deepStrictEqual(yield* Effect.all([f(), f({ b: 1 }), f({ b: 2 })]), [1, 2, 3])
+        assert.deepStrictEqual(yield* Effect.all([f(), f({ b: 1 }), f({ b: 2 })]), [1, 2, 3])
+      }))
+
+    test(row("memoize_arg_kwarg"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[number, Options?]>({ key: (a, { b = 7 } = {}) => [a, b] })
+        assert.deepStrictEqual(yield* Effect.all([f(1), f(1, {}), f(1, { b: 7 }), f(1, { b: 8 })]), [1, 1, 1, 2])
+        const wrong = Memoize.wrap((_: number) => Effect.fail("no"), {
+          name: "wrong",
+          schema: Schema.Never,
+          timeToLive: "1 minute"
+        })
+        assert.deepStrictEqual([yield* Effect.flip(wrong(1)), yield* Effect.flip(wrong(1))], ["no", "no"])
+      }))
+
+    test(row("memoize_arg_kwarg_var_keyword"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[Options]>()
+        assert.deepStrictEqual([yield* f({ b: 1, c: 2 }), yield* f({ c: 2, b: 1 })], [1, 1])
+        assert.isTrue(yield* f.invalidate({ c: 2, b: 1 }))
+      }))
+
+    test(row("memoize_classarg"), () =>
       Effect.gen(function*() {
         const { f } = counted<[{ value: number }]>()
         const argument = { value: 1 }
-        yield* f(argument)
+        assert.deepStrictEqual(yield* Effect.all([f(argument), f({ value: 1 })]), [1, 1])
         argument.value = 2
         assert.strictEqual(yield* f(argument), 2)
       }))
 
-    test("memoize_classfunc, classfunc_repr: instances are separate, by the identity they are given", () =>
+    test(row("memoize_forced_update"), () =>
       Effect.gen(function*() {
-        const { add } = method()
-        const [a, again, b] = [new Adder("a", 1), new Adder("a", 1), new Adder("b", 1)]
-        assert.deepStrictEqual(yield* Effect.all([add(a, 1), add(again, 1), add(b, 1)]), [1_002, 1_002, 2_002])
-      }))
-
-    test("memoize_classfunc_delete, delete_via_attribute: of one instance, and of the class", () =>
-      Effect.gen(function*() {
-        const { add } = method()
-        const [a, b] = [new Adder("a", 0), new Adder("b", 0)]
-        const both = Effect.all([add(a, 0), add(b, 0)])
-        assert.deepStrictEqual(yield* both, [1_000, 2_000])
-        yield* add.invalidateInstance(a)
-        assert.deepStrictEqual(yield* both, [3_000, 2_000])
-        yield* add.invalidateAll
-        assert.deepStrictEqual(yield* both, [4_000, 5_000])
-      }))
-
-    test("memoize_classfunc_delete_with_args, with_explicit_instance: only that call of that instance", () =>
-      Effect.gen(function*() {
-        const { add } = method()
-        const [a, b] = [new Adder("a", 0), new Adder("b", 0)]
-        const all = Effect.all([add(a, 1), add(a, 2), add(b, 1)])
-        assert.deepStrictEqual(yield* all, [1_001, 2_002, 3_001])
-        assert.isTrue(yield* add.of(a).invalidate(1))
-        assert.deepStrictEqual(yield* all, [4_001, 2_002, 3_001])
-        assert.isTrue(yield* add.invalidate(b, 1))
-        assert.deepStrictEqual(yield* all, [4_001, 2_002, 5_001])
-      }))
-
-    test("memoize_classfunc_delete_with_args_to_ignore_self, method_ignore_self_arg: all instances share an entry", () =>
-      Effect.gen(function*() {
-        const { f, state } = counted<[Adder, number]>({ key: (_, n) => n })
-        yield* f(new Adder("a", 1), 1)
-        assert.strictEqual(yield* f(new Adder("b", 2), 1), 1)
-        assert.isTrue(yield* f.invalidate(new Adder("c", 3), 1))
-        assert.strictEqual(state.calls, 1)
-      }))
-
-    test("memoize_forced_update, forced_update_parameters: asked once per call with its arguments; the value replaces", () =>
-      Effect.gen(function*() {
-        const asked: Array<unknown> = []
         const mode = { isForced: false }
-        const { f } = counted<[number, string]>({
-          forcedUpdate: (args) => {
-            asked.push(args)
-            return mode.isForced
-          }
-        })
-        assert.deepStrictEqual([yield* f(1, "a"), yield* f(1, "a")], [1, 1])
+        const { f } = counted<[number]>({ forcedUpdate: () => mode.isForced })
+        assert.deepStrictEqual([yield* f(1), yield* f(1)], [1, 1])
         mode.isForced = true
-        assert.strictEqual(yield* f(1, "a"), 2)
+        assert.strictEqual(yield* f(1), 2)
         mode.isForced = false
-        assert.strictEqual(yield* f(1, "a"), 2)
-        assert.deepStrictEqual(asked, Array.from({ length: 4 }, () => [1, "a"]))
+        assert.strictEqual(yield* f(1), 2)
       }))
 
-    test("memoize_is_stale, is_stale_parameters: asked on hits only, with value and arguments; computed anew where true", () =>
+    test(row("memoize_forced_update_parameters"), () =>
       Effect.gen(function*() {
         const asked: Array<unknown> = []
-        const mode = { isStale: false }
-        const { f } = counted<[number]>({
-          isStale: (value, args) => {
-            asked.push([value, ...args])
-            return mode.isStale && value < 2
-          },
-          softTimeout: "1 hour"
-        })
-        yield* f(7)
-        assert.deepStrictEqual(asked, [])
-        assert.strictEqual(yield* f(7), 1)
-        assert.deepStrictEqual(asked, [[1, 7]])
+        const { f } = counted<[number, string]>({ forcedUpdate: (args) => (asked.push(args), asked.length === 2) })
+        assert.deepStrictEqual([yield* f(1, "a"), yield* f(1, "a"), yield* f(1, "a")], [1, 2, 2])
+        assert.deepStrictEqual(asked, Array.from({ length: 3 }, () => [1, "a"]))
+      }))
+
+    test(row("memoize_is_stale"), () =>
+      Effect.gen(function*() {
+        const mode = { isStale: false, asked: 0 }
+        const isStale = () => {
+          mode.asked++
+          return mode.isStale
+        }
+        const { f } = counted<[number]>({ isStale, softTimeout: "1 hour" })
+        assert.deepStrictEqual([yield* f(7), mode.asked], [1, 0])
+        assert.deepStrictEqual([yield* f(7), mode.asked], [1, 1])
         mode.isStale = true
         assert.strictEqual(yield* f(7), 2)
         mode.isStale = false
         assert.strictEqual(yield* f(7), 2)
       }))
 
-    test("memoize_when_using_args_unpacking, variable_mix: any number of arguments", () =>
+    test(row("memoize_is_stale_parameters"), () =>
+      Effect.gen(function*() {
+        const asked: Array<unknown> = []
+        const { f } = counted<[number, string]>({ isStale: (value, args) => (asked.push([value, ...args]), false) })
+        yield* Effect.all([f(7, "a"), f(7, "a"), f(8, "a")])
+        assert.deepStrictEqual(asked, [[1, 7, "a"]])
+      }))
+
+    const spellings: ReadonlyArray<readonly [number, Options?, undefined?]> = [
+      [1, { b: 2, c: 3 }],
+      [1, { c: 3, b: 2 }],
+      [1, { b: 2, c: 3 }, undefined],
+      [1, Object.assign(Object.create(null), { c: 3, b: 2 })]
+    ]
+
+    test(row("memoize_multiple_arg_kwarg_calls"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[number, Options?, number?]>()
+        assert.deepStrictEqual(yield* Effect.forEach(spellings, (args) => f(...args)), [1, 1, 1, 1])
+      }))
+
+    test(row("memoize_multiple_arg_kwarg_delete"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[number, Options?, number?]>()
+        for (const [i, args] of spellings.entries()) {
+          assert.strictEqual(yield* f(1, { b: 2, c: 3 }), i + 1)
+          assert.isTrue(yield* f.invalidate(...args))
+        }
+      }))
+
+    test(row("memoize_when_using_args_unpacking"), () =>
       Effect.gen(function*() {
         const { f } = counted<Array<number>>()
         assert.deepStrictEqual(yield* Effect.all([f(), f(1), f(1, 2), f(1, 2, 3), f(1, 2)]), [1, 2, 3, 4, 3])
       }))
 
-    test("memoize_none, memoize_never_accept_none: null is a value; `storeIf` leaves it out", () =>
+    test(row("memoize_when_using_variable_mix_args_unpacking"), () =>
       Effect.gen(function*() {
-        const state = { calls: 0 }
-        const make = (isStored: boolean) =>
-          Memoize.wrap(() => Effect.sync((): number | null => (state.calls++, null)), {
-            name: `null ${isStored}`,
-            schema: Schema.NullOr(Schema.Number),
-            timeToLive: "1 minute",
-            storeIf: (value) => isStored || value !== null
-          })
-        yield* Effect.all([make(true)(), make(true)()])
-        assert.strictEqual(state.calls, 1)
-        yield* Effect.all([make(false)(), make(false)()])
-        assert.strictEqual(state.calls, 3)
+        const { f } = counted<[options: Options, ...more: Array<number>]>()
+        assert.deepStrictEqual(
+          yield* Effect.all([f({ b: 1 }, 1, 2), f({ b: 1 }, 1), f({ b: 2 }, 1, 2), f({ b: 1 }, 1, 2)]),
+          [1, 2, 3, 1]
+        )
+        assert.isTrue(yield* f.invalidate({ b: 1 }, 1))
+        assert.strictEqual(yield* f({ b: 1 }, 1, 2), 1)
       }))
 
-    test("memoize_with_source_check_enabled, disabled: another version is another entry, none is the same", () =>
+    const nothing = (isStored: boolean) => {
+      const state = { calls: 0 }
+      const f = Memoize.wrap(() => Effect.sync((): number | null => (state.calls++, null)), {
+        name: `null ${isStored}`,
+        schema: Schema.NullOr(Schema.Number),
+        timeToLive: "1 minute",
+        storeIf: (value) => isStored || value !== null
+      })
+      return Effect.map(Effect.all([f(), f()]), () => state.calls)
+    }
+
+    test(row("memoize_none"), () => Effect.map(nothing(true), (calls) => assert.strictEqual(calls, 1)))
+
+    test(row("memoize_never_accept_none"), () => Effect.map(nothing(false), (calls) => assert.strictEqual(calls, 2)))
+
+    test(row("memoize_with_source_check_enabled"), () =>
       Effect.gen(function*() {
         const { f: first } = counted<[]>({ version: "a" })
         const { f: second } = counted<[]>({ version: "b" })
         yield* first()
         yield* first.refresh()
         assert.deepStrictEqual([yield* first(), yield* second(), yield* first()], [2, 1, 2])
-        const { f: plain } = counted<[]>()
-        const { f: other } = counted<[]>()
-        yield* plain()
-        yield* plain.refresh()
-        assert.strictEqual(yield* other(), 2)
       }))
 
-    test("memoize_delete_with_source_check_from_config: an invalidation finds the key of its version", () =>
+    test(row("memoize_with_source_check_disabled"), () =>
+      Effect.gen(function*() {
+        const { f: first } = counted<[]>()
+        const { f: second } = counted<[]>()
+        yield* first()
+        yield* first.refresh()
+        assert.strictEqual(yield* second(), 2)
+      }))
+
+    test(row("memoize_source_check_from_config"), () =>
+      Effect.gen(function*() {
+        const of = (release: string) => {
+          const all = { version: release, timeToLive: "5 minutes" } as const
+          return [counted<[]>({ ...all, name: "f" }).f, counted<[]>({ ...all, name: "g" }).f] as const
+        }
+        const [f, g] = of("1")
+        yield* Effect.all([f(), g(), f.refresh(), g.refresh()])
+        const [f2, g2] = of("2")
+        assert.deepStrictEqual(yield* Effect.all([f2(), g2(), f(), g()]), [1, 1, 2, 2])
+      }))
+
+    test(row("memoize_delete_with_source_check_from_config"), () =>
       Effect.gen(function*() {
         const { f } = counted<[number]>({ version: "7" })
-        yield* f(1)
+        const { f: other } = counted<[number]>({ version: "8" })
+        yield* Effect.all([f(1), other(1)])
         assert.isTrue(yield* f.invalidate(1))
+        assert.isFalse(yield* f.invalidate(1))
+        assert.isTrue(yield* Cache.has(other.cache, [1]))
       }))
 
-    test("memoize_ignore_args, function_ignore_kwarg: an argument that is left out of the key shares the entry", () =>
+    test(row("cached_source_check_from_config_applies_to_first_call"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[number]>({ version: "7" })
+        const before = f.cacheKey(1)
+        yield* f(1)
+        assert.strictEqual(f.cacheKey(1), before)
+        assert.strictEqual(yield* f(1), 1)
+      }))
+
+    test(row("memoize_ignore_args"), () =>
+      Effect.gen(function*() {
+        const { f } = counted<[id: number, trace: string]>({ key: (id) => id })
+        assert.deepStrictEqual(yield* Effect.all([f(1, "a"), f(1, "b"), f(2, "a")]), [1, 1, 2])
+      }))
+
+    test(row("memoize_function_ignore_kwarg"), () =>
       Effect.gen(function*() {
         const { f } = counted<[{ readonly id: number; readonly trace: string }]>({ key: ({ id }) => id })
-        assert.deepStrictEqual([yield* f({ id: 1, trace: "a" }), yield* f({ id: 1, trace: "b" })], [1, 1])
-      }))
-
-    test("delete_memoized_matches_configured_hash_method: a call and its invalidation have one key, hashed or not", () =>
-      Effect.gen(function*() {
-        const { f } = counted<[string]>()
-        for (const text of ["short", "long".repeat(500)]) {
-          yield* f(text)
-          assert.isTrue(yield* Cache.has(f.cache, [text]))
-          assert.isTrue(yield* f.invalidate(text))
-        }
+        assert.deepStrictEqual(yield* Effect.all([f({ id: 1, trace: "a" }), f({ trace: "b", id: 1 })]), [1, 1])
       }))
   })
 
-  it.effect("memoize_arg_kwarg: a failure of the function passes through", () =>
+  const redis = redisForFile()
+  it.scoped(row("memoize_version_key_expires_once_its_entries_have"), () =>
     Effect.gen(function*() {
-      const f = Memoize.wrap((_: number) => Effect.fail("no"), { name: "f", schema: Schema.Never, timeToLive: 1 })
-      assert.strictEqual(yield* Effect.flip(f(1)), "no")
-    }).pipe(Effect.provide(Memory.layer())))
+      const call = yield* rawRedis(redis.server().url)
+      const keys = Effect.map(call<ReadonlyArray<Buffer>>("KEYS", "left:*"), (found) => found.map(String).sort())
+      const { f } = counted<[number]>({ timeToLive: "1 minute" })
+      yield* Effect.all([f(1), f(2)])
+      assert.deepStrictEqual(yield* keys, [`left:${f.cacheKey(1)}`, `left:${f.cacheKey(2)}`])
+      for (const key of yield* keys) {
+        const left = yield* call<number>("PTTL", key)
+        assert.isTrue(left > 0 && left <= 60_000)
+      }
+      yield* f.invalidateAll
+      assert.deepStrictEqual(yield* keys, [])
+    }).pipe(Effect.provide(Layer.suspend(() => redis.layer("left:")))))
 })

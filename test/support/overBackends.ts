@@ -84,8 +84,20 @@ export interface Kind {
 
 type Body = () => Effect.Effect<void, unknown, Backend.CacheBackend | Scope.Scope>
 
+export type Test = (title: string, body: Body) => void
+
 /** Defines the tests once per kind; each test has a backend of its own. */
-export const overBackends = (define: (test: (title: string, body: Body) => void, kind: Kind) => void): void => {
+export const over = (kinds: ReadonlyArray<Kind>, define: (test: Test, kind: Kind) => void): void => {
+  for (const kind of kinds) {
+    describe(
+      kind.name,
+      () => define((title, body) => it.scoped(title, () => body().pipe(Effect.provide(kind.layer))), kind)
+    )
+  }
+}
+
+/** Defines the tests once for each kind there is. */
+export const overBackends = (define: (test: Test, kind: Kind) => void): void => {
   const redis = redisForFile()
   const memcached = memcachedForFile()
   let count = 0
@@ -112,10 +124,5 @@ export const overBackends = (define: (test: (title: string, body: Body) => void,
       )
     }
   ]
-  for (const kind of kinds) {
-    describe(
-      kind.name,
-      () => define((title, body) => it.scoped(title, () => body().pipe(Effect.provide(kind.layer))), kind)
-    )
-  }
+  over(kinds, define)
 }

@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import { type Backend, CacheBackend } from "../../Backend.js"
 import * as Cache from "../../Cache.js"
 import { Current, currentLoad } from "../cache/currentLoad.js"
+import { count } from "../cache/observe.js"
 import type { Flight } from "../flights.js"
 import { abandoned, Production } from "./production.js"
 
@@ -91,7 +92,9 @@ const follow = (
           return mine.flight === undefined ? Effect.void : backend.flights.leave(mine.flight)
         })
     )
-    if (!mine.isSettled) {
+    // Who joins reads what is not stored yet, as who waits for a load does; who does not is counted by its cached call.
+    if (mine.isSettled) yield* count({ policy: options.entries.policy, backend, key }, "miss")
+    else {
       const load = produce(options, args, (production, flight) => {
         // Whoever else waits for this key follows too.
         for (const other of flight === undefined || key === undefined ? [] : [...all.get(key) ?? []]) {
