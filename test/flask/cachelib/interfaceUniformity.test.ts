@@ -5,8 +5,11 @@ import * as Effect from "effect/Effect"
 import { describeRows, onEveryStore } from "../support.js"
 import * as Rows from "./rows.js"
 
-/** Typed: an operation that the contract gets, and this list lacks, does not compile. */
-const operations: Record<{ [K in keyof Backend]: Backend[K] extends Function ? K : never }[keyof Backend], true> = {
+/** Typed: an operation that the contract gets, and this list lacks, does not compile. What a store may lack is not in it. */
+const operations: Record<
+  NonNullable<{ [K in keyof Backend]: Backend[K] extends Function ? K : never }[keyof Backend]>,
+  true
+> = {
   get: true,
   getMany: true,
   set: true,
