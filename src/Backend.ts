@@ -20,6 +20,7 @@ import * as derive from "./internal/derive.js"
 import type * as EntryInternal from "./internal/entry.js"
 import * as Flights from "./internal/flights.js"
 import { isInProcess } from "./internal/inProcess.js"
+import type { Inspection } from "./internal/inspection.js"
 import { Listeners } from "./internal/listeners.js"
 
 // -----------------------------------------------------------------------------
@@ -164,6 +165,13 @@ export interface Backend {
    * @internal
    */
   readonly tagInStore: (tag: string) => string
+  /**
+   * What the store tells of the entries whose keys begin with `prefix`, and of itself. Scans; `undefined` where it
+   * can tell nothing.
+   *
+   * @internal
+   */
+  readonly inspect: ((prefix: string) => Effect.Effect<Inspection, BackendError>) | undefined
   /** @internal */
   readonly flights: Flights.Flights
   /** @internal */
@@ -198,9 +206,11 @@ export interface Bytes {
  * @since 1.0.0
  * @category models
  */
-export type Operations = Omit<Backend, TypeId | "flights" | "listeners" | "tagInStore"> & {
+export type Operations = Omit<Backend, TypeId | "flights" | "listeners" | "tagInStore" | "inspect"> & {
   /** @internal */
   readonly tagInStore?: (tag: string) => string
+  /** @internal */
+  readonly inspect?: Backend["inspect"]
 }
 
 // -----------------------------------------------------------------------------
@@ -408,6 +418,7 @@ const guarded = (operations: Operations, flights: Flights.Flights, listeners: Li
     isShared: operations.isShared,
     unsafe: operations.unsafe,
     tagInStore: operations.tagInStore ?? identity,
+    inspect: operations.inspect,
     flights,
     listeners,
     get: (key) => check("get", [key], () => operations.get(key)),
@@ -539,7 +550,7 @@ export const prefixed: {
   (self: Backend, prefix: string): Effect.Effect<Backend, never, Scope.Scope>
 } = dual(2, (self: Backend, prefix: string): Effect.Effect<Backend, never, Scope.Scope> => {
   const at = (name: string) => prefix + name
-  const { unsafe } = self
+  const { inspect, unsafe } = self
   return make({
     ...self,
     get: (key) => self.get(at(key)),
@@ -557,6 +568,7 @@ export const prefixed: {
     fill: (key, token, entry, retention) => self.fill(at(key), token, entry, retention),
     tagVersions: (tags) => self.tagVersions(tags.map(at)),
     tagInStore: (tag) => self.tagInStore(at(tag)),
+    inspect: inspect && ((prefix) => inspect(at(prefix))),
     invalidateTags: (tags, mode) => self.invalidateTags(tags.map(at), mode),
     unsafe: unsafe && { get: (key) => unsafe.get(at(key)), tagState: unsafe.tagState }
   })
