@@ -10,6 +10,7 @@ import * as Redacted from "effect/Redacted"
 import { existsSync } from "node:fs"
 import { type Backend, BackendError, CacheBackend } from "../Backend.js"
 import * as CacheConfig from "../CacheConfig.js"
+import * as Drivers from "../internal/config/drivers.js"
 import { text } from "../internal/config/settings.js"
 import * as StoreUrl from "../internal/config/storeUrl.js"
 import { Usage } from "./exit.js"
@@ -60,6 +61,16 @@ const requireStore: Effect.Effect<void, Usage | ConfigError.ConfigError> = Effec
       ? Effect.fail(new Usage({ message: "which store? Give --url, or set CACHE_URL, or CACHE_TYPE and its settings" }))
       : Effect.void
 )
+
+/** The one Redis server that is meant, for its channels. */
+export const redisServer = (what: string) =>
+  Effect.gen(function*() {
+    const url = yield* text("CACHE_URL")
+    const type = yield* text("CACHE_TYPE")
+    const isRedis = url === undefined ? /^\s*redis(cache)?\s*$/i.test(type ?? "") : /^\s*rediss?:\/\//i.test(url)
+    if (isRedis) return yield* Drivers.redisServer(url !== undefined)
+    return yield* new Usage({ message: `${what} needs one Redis server: give --url redis://…` })
+  })
 
 /** A folder that is not there would be made, and a mistake in its name would look like an empty store. */
 const requireFolder: Effect.Effect<void, BackendError | ConfigError.ConfigError> = Effect.gen(function*() {

@@ -1,14 +1,18 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import type { CacheBackend } from "effect-caching/Backend"
+import { CacheBackend } from "effect-caching/Backend"
 import * as FileSystem from "effect-caching/backends/FileSystem"
 import * as Memcached from "effect-caching/backends/Memcached"
+import * as Memory from "effect-caching/backends/Memory"
 import * as Redis from "effect-caching/backends/Redis"
+import * as RedisBus from "effect-caching/backends/RedisBus"
+import * as Tiered from "effect-caching/backends/Tiered"
 import * as Cache from "effect-caching/Cache"
 import * as Codec from "effect-caching/Codec"
 import * as Memoize from "effect-caching/Memoize"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs"
@@ -30,7 +34,7 @@ beforeAll(async () => {
   memcached = await Effect.runPromise(Scope.extend(MemcachedServer.make(), scope))
 })
 afterAll(async () => {
-  await Effect.runPromise(Scope.close(scope, { _tag: "Success", value: undefined } as never))
+  await Effect.runPromise(Scope.close(scope, Exit.void))
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -222,6 +226,37 @@ describe("effect-caching", () => {
     })
   }
 
+  it.live("--tell reaches the local tiers of running programs", () =>
+    Effect.gen(function*() {
+      const tell = ["--url", redis.url, "--tell", "cache:invalidations"]
+      const isMissed = Effect.map(Cache.lookup(users, 1), ({ _tag }) => _tag === "Miss").pipe(
+        Effect.orDie,
+        Effect.provideService(CacheBackend, yield* CacheBackend)
+      )
+      const changes: ReadonlyArray<ReadonlyArray<string>> = [
+        ["delete", ...tell, "--name", "users", "1"],
+        ["invalidate", ...tell, "--tag", "user:1"],
+        ["clear", ...tell, "--name", "users", "--yes"]
+      ]
+      for (const args of changes) {
+        yield* Cache.set(users, 1, { id: 1, name: "Ada" })
+        // Without it, the copy in this process is served for its minute.
+        yield* command(["delete", "--url", redis.url, "--name", "users", "1"])
+        assert.isFalse(yield* isMissed, args[0])
+        assert.strictEqual((yield* command(args)).code, 0)
+        yield* RedisServer.until(isMissed)
+      }
+      const elsewhere = ["delete", "--url", `file://${folder}`, "--tell", "a", "--name", "users", "1"]
+      assert.strictEqual((yield* command(elsewhere)).code, 2)
+    }).pipe(Effect.provide(Layer.suspend(() =>
+      Tiered.layer({
+        local: Memory.layer(),
+        remote: Redis.layer({ url: redis.url }),
+        bus: RedisBus.layer({ url: redis.url }),
+        localTimeToLive: "1 minute"
+      })
+    ))))
+
   describe("which store", () => {
     it.live("is told by the environment where there is no --url, with its key prefix", () =>
       Effect.gen(function*() {
@@ -301,7 +336,7 @@ describe("effect-caching", () => {
       [["clear", "--yes"], "one of --name, --prefix and --all"],
       [["clear", "--yes", "--prefix", ""], "one of --name, --prefix and --all"],
       [["clear", "--yes", "--all", "--name", "users"], "one of --name, --prefix and --all"],
-      [["watch", "--url", "memcached://host"], "one Redis server"],
+      [["watch", "--url", "memcached://host"], "watch needs one Redis server"],
       [["watch", "--url", "redis://127.0.0.1:1", "--every", "0"], "--every"],
       [["frobnicate"], "Invalid subcommand"],
       [["ping", "--url"], "--url"],

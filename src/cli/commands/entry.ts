@@ -14,6 +14,7 @@ import * as Render from "../render.js"
 import * as Screen from "../screen.js"
 import * as Store from "../store.js"
 import * as Stored from "../stored.js"
+import { option as tell, telling } from "../tell.js"
 
 const options = {
   ...Store.options,
@@ -152,12 +153,14 @@ const explain = Command.make(
 
 const remove = Command.make(
   "delete",
-  options,
+  { ...options, tell },
   (given) =>
     Effect.flatMap(requireKey(given), (key) =>
       Store.withStore(given)((backend) =>
         Effect.flatMap(
-          backend.flights.invalidating({ keys: [key] }, backend.remove(key)),
+          backend.flights.invalidating({ keys: [key] }, backend.remove(key)).pipe(
+            telling(given.tell, { _tag: "Keys", keys: [key] })
+          ),
           (deleted) =>
             Screen.answer(
               given.json,

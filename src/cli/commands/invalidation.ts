@@ -12,6 +12,7 @@ import { Negative, Usage } from "../exit.js"
 import * as Render from "../render.js"
 import * as Screen from "../screen.js"
 import * as Store from "../store.js"
+import { option as tell, telling } from "../tell.js"
 
 const invalidate = Command.make("invalidate", {
   ...Store.options,
@@ -23,6 +24,7 @@ const invalidate = Command.make("invalidate", {
   soft: Options.boolean("soft").pipe(
     Options.withDescription("Make stale what depends on the tags, instead of a miss")
   ),
+  tell,
   json: Store.json
 }, (given) => {
   const tags = Array.from(new Set(given.tags))
@@ -30,7 +32,7 @@ const invalidate = Command.make("invalidate", {
   if (tags.length === 0) return Effect.fail(new Usage({ message: "which tags? Give --tag" }))
   return Store.withStore(given)((backend) =>
     Effect.zipRight(
-      Cache.invalidateTags(tags, { mode }),
+      Cache.invalidateTags(tags, { mode }).pipe(telling(given.tell, { _tag: "Tags", tags, mode })),
       Screen.answer(given.json, () => ({ backend: backend.name, tags, mode }), () => {
         const done = given.soft ? "made stale" : "invalidated"
         return `${done} what depends on ${Render.visible(tags.join(", "))}`
@@ -53,6 +55,7 @@ const clear = Command.make("clear", {
     Options.withDescription("Everything that begins with the store's key prefix")
   ),
   yes: Options.boolean("yes").pipe(Options.withAlias("y"), Options.withDescription("Do not ask")),
+  tell,
   json: Store.json
 }, (given) => {
   const prefixes = [
@@ -81,7 +84,8 @@ const clear = Command.make("clear", {
         }
       }
       yield* backend.flights.invalidating({ prefix }, backend.clear(prefix)).pipe(
-        Screen.withProgress("keys removed:")
+        Screen.withProgress("keys removed:"),
+        telling(given.tell, { _tag: "Prefix", prefix })
       )
       yield* Screen.answer(given.json, () => ({ prefix, cleared: true }), () => `cleared ${what}`)
     })

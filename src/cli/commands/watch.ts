@@ -10,8 +10,6 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as RedisBus from "../../backends/RedisBus.js"
 import * as CacheEvents from "../../CacheEvents.js"
-import { redisServer } from "../../internal/config/drivers.js"
-import { text } from "../../internal/config/settings.js"
 import { Board } from "../board.js"
 import { type ReaderGone, Usage } from "../exit.js"
 import * as Screen from "../screen.js"
@@ -38,7 +36,7 @@ const watch = Command.make("watch", {
     const count = Option.getOrElse(given.count, () => Number.MAX_SAFE_INTEGER)
     if (every < 1 || every > 3_600) return yield* new Usage({ message: "--every must be from 1 to 3600" })
     if (count < 1) return yield* new Usage({ message: "--count must be 1 or more" })
-    const server = yield* serverOf
+    const server = yield* Store.redisServer("watch")
     const bus = RedisBus.layerEvents({ ...server, channel, requireConnection: true })
     const shown = json ? lines(count) : tables(channel, every, count)
     yield* Effect.provide(shown, bus)
@@ -47,16 +45,6 @@ const watch = Command.make("watch", {
       "Shows live how the caches of running programs answer: those that publish with CacheEvents over this Redis server"
     )
   )
-
-const serverOf = Effect.gen(function*() {
-  const url = yield* text("CACHE_URL")
-  const type = yield* text("CACHE_TYPE")
-  const isRedis = url === undefined ? /^\s*redis(cache)?\s*$/i.test(type ?? "") : /^\s*rediss?:\/\//i.test(url)
-  if (isRedis) return yield* redisServer(url !== undefined)
-  return yield* new Usage({
-    message: "watch hears one Redis server: give --url redis://…, of a cluster any of its nodes"
-  })
-})
 
 /** What is heard, a line each. */
 const lines = (count: number): Effect.Effect<void, ReaderGone, CacheEvents.EventBus> =>
