@@ -58,7 +58,7 @@ const endOfFailure = (failure: unknown): End => {
   if (failure instanceof Usage) return { code: codes.usage, lines: [withoutCredentials(failure.message)] }
   if (failure instanceof BackendError) {
     const isPackage = / needs (ioredis|memjs): npm install /.test(failure.description ?? "")
-    return { code: isPackage ? codes.missing : codes.store, lines: [failure.message] }
+    return { code: isPackage ? codes.missing : codes.store, lines: [withoutCredentials(failure.message)] }
   }
   if (ConfigError.isConfigError(failure)) return { code: codes.usage, lines: problemsIn(failure) }
   // Printed by the parser of the command line.

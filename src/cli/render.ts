@@ -11,7 +11,7 @@ export const visible = (text: string, isMultiline = false): string =>
 
 /** The text with everything removed that may be a credential in an address. */
 export const withoutCredentials = (text: string): string =>
-  text.replace(/(:\/\/)[^]*@/g, "$1…@").replace(/(\w*(?:password|username)=)[^&\s"']*/gi, "$1…")
+  text.replace(/(?<!\bfile)(:\/\/)[^]*@/g, "$1…@").replace(/(\w*(?:password|username)=)[^&\s"']*/gi, "$1…")
 
 export interface Column {
   readonly title: string

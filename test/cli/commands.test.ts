@@ -6,6 +6,7 @@ import * as Memory from "effect-caching/backends/Memory"
 import * as Redis from "effect-caching/backends/Redis"
 import * as RedisBus from "effect-caching/backends/RedisBus"
 import * as Tiered from "effect-caching/backends/Tiered"
+import * as Uwsgi from "effect-caching/backends/Uwsgi"
 import * as Cache from "effect-caching/Cache"
 import * as Codec from "effect-caching/Codec"
 import * as Memoize from "effect-caching/Memoize"
@@ -18,9 +19,14 @@ import * as Scope from "effect/Scope"
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { vi } from "vitest"
 import * as MemcachedServer from "../support/memcachedServer.js"
 import * as RedisServer from "../support/redisServer.js"
+import * as UwsgiServer from "../support/uwsgiServer.js"
 import { assertDiscreet, build, type Ended, run, type RunOptions } from "./support.js"
+
+// Each test starts several processes.
+vi.setConfig({ testTimeout: 60_000 })
 
 const password = "p@ss:w/rd"
 const main = build("commands")
@@ -204,6 +210,9 @@ describe("effect-caching", () => {
             lists ? "Clear 2 entries, everything under users:? [y/N]" : "Clear everything under users: (how much"
           )
           assert.include(refused.stdout, "nothing was cleared")
+          // The end of what is typed is no yes, and Ctrl-C is none.
+          assert.strictEqual((yield* command(args, { typed: "" })).code, 1)
+          assert.strictEqual((yield* command(args, { typed: "\u0003" })).code, 130)
           assert.strictEqual((yield* stored(Cache.lookup(users, 1)))._tag, "Hit")
           const agreed = yield* command(args, { typed: "y\n" })
           assert.strictEqual(agreed.code, 0)
@@ -225,6 +234,21 @@ describe("effect-caching", () => {
         }))
     })
   }
+
+  it.scopedLive("uWSGI: entries are shown, deleted and cleared; of itself it tells nothing", () =>
+    Effect.gen(function*() {
+      const { host, port } = yield* UwsgiServer.make()
+      const ask = (...args: ReadonlyArray<string>) => command([...args, "--url", `uwsgi://${host}:${port}`])
+      const stored = Effect.provide(Cache.set(users, 1, { id: 1, name: "Ada" }), Uwsgi.layer({ host, port }))
+      yield* stored
+      assert.strictEqual((yield* ask("ping")).code, 0)
+      assert.strictEqual(json(yield* ask("get", "--json", "--name", "users", "1")).value.data.name, "Ada")
+      assert.include((yield* ask("stats")).stdout, "a uwsgi backend cannot tell")
+      assert.isTrue(json(yield* ask("delete", "--json", "--name", "users", "1")).deleted)
+      yield* stored
+      assert.strictEqual((yield* ask("clear", "--name", "users", "--yes")).code, 0)
+      assert.strictEqual((yield* ask("has", "--name", "users", "1")).code, 1)
+    }))
 
   it.live("--tell reaches the local tiers of running programs", () =>
     Effect.gen(function*() {

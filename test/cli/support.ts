@@ -27,7 +27,7 @@ export interface Ended {
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
-  /** Typed on a terminal; without it there is none. */
+  /** Typed on a terminal when the question is there, and then the end of input; without it there is no terminal. */
   readonly typed?: string
 }
 
@@ -42,9 +42,7 @@ const launched = (main: string, args: ReadonlyArray<string>, { env = {}, typed }
     return spawn(process.execPath, [main, ...args], { env: given, stdio: ["ignore", "pipe", "pipe"] })
   }
   const quoted = [process.execPath, main, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")
-  const child = spawn("script", ["-qec", quoted, "/dev/null"], { env: given, stdio: ["pipe", "pipe", "pipe"] })
-  child.stdin.end(typed)
-  return child
+  return spawn("script", ["-qec", quoted, "/dev/null"], { env: given, stdio: ["pipe", "pipe", "pipe"] })
 }
 
 /** Until the process ends. `use` is given it while it runs. */
@@ -58,8 +56,13 @@ export const run = (
     const child = launched(main, args, options)
     let stdout = ""
     let stderr = ""
+    let { typed } = options
     child.stdout!.setEncoding("utf8").on("data", (text) => {
       stdout += text
+      if (typed !== undefined && stdout.includes("[y/N] ")) {
+        child.stdin!.end(typed)
+        typed = undefined
+      }
       use(child, () => stdout)
     })
     child.stderr!.setEncoding("utf8").on("data", (text) => {

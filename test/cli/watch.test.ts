@@ -9,8 +9,12 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import { vi } from "vitest"
 import * as RedisServer from "../support/redisServer.js"
 import { assertDiscreet, build, run } from "./support.js"
+
+// Each test starts several processes.
+vi.setConfig({ testTimeout: 60_000 })
 
 const password = "p@ss:w/rd"
 const main = build("watch")

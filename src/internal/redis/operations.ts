@@ -333,7 +333,7 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
         keyPrefix,
         keyOf: (wired) => wired.startsWith("{") || wired.startsWith("~", share.length) ? undefined : keyOf(wired),
         survey: attempt("inspect", servers.survey),
-        send: (link, command, args) => attempt("inspect", (done) => link.send(command, args, done))
+        attempt: (send) => attempt("inspect", send)
       })
   }
 }
