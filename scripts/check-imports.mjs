@@ -48,12 +48,29 @@ const rules = [
     packages: [/^@effect\/experimental$/]
   },
   { files: /^CacheConfig$/, may: [/^Backend$/, /^internal\/config\//], mayLoad: [/^backends\//] },
+  {
+    files: /^CacheEvents$/,
+    may: [/^Backend$/, /^internal\/(?!cache\/|httpCache\/)/],
+    mayType: [/^InvalidationBus$/]
+  },
   { files: /^InvalidationBus$/, may: [/^internal\/(?!cache\/|httpCache\/)/], mayType: [/^Backend$/] },
   {
     files: /^backends\//,
-    may: [/^Backend$/, /^InvalidationBus$/, /^internal\//],
+    may: [/^Backend$/, /^CacheEvents$/, /^InvalidationBus$/, /^internal\//],
     packages: [/^node:/, /./],
     clients: 1
+  },
+  // The command line tool. What starts it says what to install where a package is missing, and so loads the rest.
+  { files: /^cli\/main$/, may: [], mayLoad: [/^cli\/app$/], packages: [/^node:/] },
+  {
+    files: /^cli\//,
+    may: [
+      /^cli\//,
+      /^(Backend|Cache|CacheConfig|CacheEvents)$/,
+      /^backends\/RedisBus$/,
+      /^internal\/(?!cache\/|httpCache\/)/
+    ],
+    packages: [/^node:/, /^@effect\/(cli|platform-node)$/]
   },
   {
     files: /^testing\//,

@@ -20,6 +20,7 @@ import * as derive from "./internal/derive.js"
 import type * as EntryInternal from "./internal/entry.js"
 import * as Flights from "./internal/flights.js"
 import { isInProcess } from "./internal/inProcess.js"
+import type { Inspection } from "./internal/inspection.js"
 import { Listeners } from "./internal/listeners.js"
 
 // -----------------------------------------------------------------------------
@@ -194,6 +195,13 @@ export interface Backend {
    * @internal
    */
   readonly tagInStore: (tag: string) => string
+  /**
+   * What the store tells of the entries whose keys begin with `prefix`, and of itself. Scans; `undefined` where it
+   * can tell nothing.
+   *
+   * @internal
+   */
+  readonly inspect: ((prefix: string) => Effect.Effect<Inspection, BackendError>) | undefined
   /** @internal */
   readonly flights: Flights.Flights
   /** @internal */
@@ -228,9 +236,11 @@ export interface Bytes {
  * @since 1.0.0
  * @category models
  */
-export type Operations = Omit<Backend, TypeId | "flights" | "listeners" | "tagInStore"> & {
+export type Operations = Omit<Backend, TypeId | "flights" | "listeners" | "tagInStore" | "inspect"> & {
   /** @internal */
   readonly tagInStore?: (tag: string) => string
+  /** @internal */
+  readonly inspect?: Backend["inspect"]
 }
 
 // -----------------------------------------------------------------------------
@@ -436,6 +446,7 @@ const guarded = (operations: Operations, flights: Flights.Flights, listeners: Li
     isShared: operations.isShared,
     unsafe: operations.unsafe,
     tagInStore: operations.tagInStore ?? identity,
+    inspect: operations.inspect,
     flights,
     listeners,
     get: (key) => check("get", [key], () => operations.get(key)),
@@ -591,7 +602,7 @@ export const prefixed: {
   (self: Backend, prefix: string): Effect.Effect<Backend, never, Scope.Scope>
 } = dual(2, (self: Backend, prefix: string): Effect.Effect<Backend, never, Scope.Scope> => {
   const at = (name: string) => prefix + name
-  const { getOrLease, isLikely, unsafe } = self
+  const { getOrLease, inspect, isLikely, unsafe } = self
   return make({
     ...self,
     get: (key) => self.get(at(key)),
@@ -611,6 +622,7 @@ export const prefixed: {
     fill: (key, token, entry, retention) => self.fill(at(key), token, entry, retention),
     tagVersions: (tags) => self.tagVersions(tags.map(at)),
     tagInStore: (tag) => self.tagInStore(at(tag)),
+    inspect: inspect && ((prefix) => inspect(at(prefix))),
     invalidateTags: (tags, mode) => self.invalidateTags(tags.map(at), mode),
     unsafe: unsafe && { get: (key) => unsafe.get(at(key)), tagState: unsafe.tagState }
   })

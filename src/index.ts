@@ -33,6 +33,11 @@ export * as CacheConfig from "./CacheConfig.js"
 /**
  * @since 1.0.0
  */
+export * as CacheEvents from "./CacheEvents.js"
+
+/**
+ * @since 1.0.0
+ */
 export * as Codec from "./Codec.js"
 
 /**

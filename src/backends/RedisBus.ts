@@ -13,6 +13,7 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { RedisOptions } from "ioredis"
 import type { BackendError } from "../Backend.js"
+import { EventBus } from "../CacheEvents.js"
 import { fromConfig, InvalidOption, requireMillis } from "../internal/options.js"
 import * as Client from "../internal/redis/client.js"
 import { Link } from "../internal/redis/link.js"
@@ -183,3 +184,43 @@ export const layerConfig = (
   options: Config.Config.Wrap<Options>
 ): Layer.Layer<InvalidationBus, BackendError | ConfigError.ConfigError> =>
   Layer.scoped(InvalidationBus, Effect.flatMap(Config.unwrap(options), (options) => fromConfig(make(options))))
+
+/**
+ * The bus of `CacheEvents` as `make` makes it, on the channel `"cache:events"` by default.
+ *
+ * @example
+ * ```ts
+ * import * as RedisBus from "effect-caching/backends/RedisBus"
+ *
+ * const EventsLive = RedisBus.layerEvents({ url: "redis://localhost:6379" })
+ * ```
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerEvents = (options: Options = {}): Layer.Layer<EventBus, BackendError> =>
+  Layer.scoped(EventBus, make(onEventChannel(options)))
+
+/**
+ * The bus of `CacheEvents` with options from the configuration.
+ *
+ * @example
+ * ```ts
+ * import * as RedisBus from "effect-caching/backends/RedisBus"
+ * import { Config } from "effect"
+ *
+ * const EventsLive = RedisBus.layerEventsConfig({ url: Config.redacted("CACHE_REDIS_URL") })
+ * ```
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerEventsConfig = (
+  options: Config.Config.Wrap<Options>
+): Layer.Layer<EventBus, BackendError | ConfigError.ConfigError> =>
+  Layer.scoped(
+    EventBus,
+    Effect.flatMap(Config.unwrap(options), (options) => fromConfig(make(onEventChannel(options))))
+  )
+
+const onEventChannel = (options: Options): Options => ({ ...options, channel: options.channel ?? "cache:events" })

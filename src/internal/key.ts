@@ -43,6 +43,12 @@ const isWellFormed: (text: string) => boolean = (text) =>
 /** The share of a backend that belongs to `name`; no name's share begins with another's. */
 export const prefixOf = (name: string): string => `${name.replace(/[%:~]/g, percent)}:`
 
+/** The name whose share a key of a backend is in, if it is in one. */
+export const nameOf = (key: string): string | undefined => {
+  const end = key.indexOf(":")
+  return end < 0 ? undefined : key.slice(0, end).replace(/%(?:25|3A|7E)/g, decodeURIComponent)
+}
+
 const percent = (char: string): string => `%${char.charCodeAt(0).toString(16).toUpperCase()}`
 
 /** The canonical text of `value`, at most `maxLength` long. */

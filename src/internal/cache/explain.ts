@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type BackendError, CacheBackend } from "../../Backend.js"
-import { stateAt } from "../freshness.js"
+import { describe } from "../describe.js"
 import { invalidKey, keyOf } from "./call.js"
 import { isOwn, judge } from "./lookup.js"
 import type { Explanation } from "./model.js"
@@ -25,21 +25,6 @@ export const explain = (policy: Policy, userKey: unknown): Effect.Effect<Explana
       backend: backend.name,
       state,
       isLoading: backend.flights.find(key) !== undefined,
-      entry: entry && {
-        state: stateAt(entry, now),
-        isFailure: entry.isFailure,
-        codec: entry.codec,
-        isOwn: isOwn(policy, entry),
-        ageMillis: now - entry.loadedAt,
-        freshForMillis: entry.freshUntil - now,
-        keptForMillis: entry.keepUntil - now,
-        loadMillis: entry.loadMillis,
-        bytes: entry.bytes?.length,
-        tags: entry.tags.map(({ hard, soft, tag }, i) => ({
-          tag,
-          isInvalidated: current[i]!.hard !== hard,
-          isStale: current[i]!.soft !== soft
-        }))
-      }
+      entry: entry && { ...describe(entry, current, now), isOwn: isOwn(policy, entry) }
     }
   })

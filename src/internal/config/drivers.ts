@@ -81,6 +81,16 @@ const redisSettings = {
   prefix: text("CACHE_KEY_PREFIX")
 }
 
+/** Where one Redis server is. */
+export const redisServer = (hasUrl: boolean) =>
+  Config.all({
+    url: redisUrl(hasUrl ? "CACHE_URL" : "CACHE_REDIS_URL"),
+    host: text("CACHE_REDIS_HOST"),
+    port: integer("CACHE_REDIS_PORT", 1, 65_535),
+    username: redisSettings.username,
+    password: redisSettings.password
+  })
+
 const memcachedSettings = (hasUrl: boolean) =>
   Config.map(
     Config.all({
@@ -137,15 +147,10 @@ export const drivers: ReadonlyArray<Driver<BackendError>> = [
     schemes: ["redis", "rediss"],
     marks: ["CACHE_REDIS_URL", "CACHE_REDIS_HOST"],
     options: (hasUrl) =>
-      Config.all({
-        url: redisUrl(hasUrl ? "CACHE_URL" : "CACHE_REDIS_URL"),
-        host: text("CACHE_REDIS_HOST"),
-        port: integer("CACHE_REDIS_PORT", 1, 65_535),
-        db: integer("CACHE_REDIS_DB", 0, 2_147_483_647),
-        username: text("CACHE_REDIS_USERNAME"),
-        password: secret("CACHE_REDIS_PASSWORD"),
-        prefix: text("CACHE_KEY_PREFIX")
-      }),
+      Config.map(
+        Config.all([redisServer(hasUrl), Config.all({ db: redisSettings.db, prefix: redisSettings.prefix })]),
+        ([server, rest]) => ({ ...server, ...rest })
+      ),
     load: () => import("../../backends/Redis.js"),
     layer: (Redis, options) => Redis.layer(options)
   }),

@@ -7,8 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { BackendError, type Lease, type Operations } from "../../Backend.js"
 import * as Entry from "../entry.js"
+import { Progress } from "../inspection.js"
 import { Abandoned, codeOf, failureOf, Refused } from "./failure.js"
 import * as Format from "./format.js"
+import { inspect } from "./inspect.js"
 import { newId, type Place } from "./places.js"
 import type { Signal } from "./slot.js"
 import type { Store } from "./store.js"
@@ -240,6 +242,12 @@ export const operations = (store: Store, upkeep: Upkeep, work: Work, maxValueByt
       "tagEpoch",
       (clock, signal) => withSpace(() => tags.epoch(clock.unsafeCurrentTimeMillis(), signal))
     ),
-    invalidateTags: (names, mode) => attempt("invalidateTags", () => tags.invalidate(names, mode))
+    invalidateTags: (names, mode) => attempt("invalidateTags", () => tags.invalidate(names, mode)),
+    inspect: (prefix) =>
+      Effect.flatMap(
+        Progress,
+        (report) =>
+          attempt("inspect", (clock, signal) => inspect(store, prefix, clock.unsafeCurrentTimeMillis(), signal, report))
+      )
   }
 }

@@ -16,6 +16,7 @@ import * as Entry from "../entry.js"
 import { Turns } from "../turns.js"
 import { clear } from "./clear.js"
 import { contended, type Failure, ofStatus } from "./failure.js"
+import { inspect } from "./inspect.js"
 import * as Item from "./item.js"
 import * as Namespace from "./namespace.js"
 import type { Node } from "./node.js"
@@ -390,6 +391,7 @@ export const operations = (
         holder(found) === token
           ? { answer: true, write: contentOf(entry, retention) }
           : { answer: false })),
+    inspect: () => inspect(requests, transport.nodes),
     ...tagOperations(requests, share)
   }
 }

@@ -25,6 +25,8 @@ export type Command =
   | "cluster"
   | "sentinel"
   | "publish"
+  | "info"
+  | "strlen"
 export type Done = (failure: Failure | undefined, reply: any) => void
 
 /** Every command of ioredis has a variant that answers bytes, and takes its arguments as a list too. */

@@ -9,8 +9,10 @@ import * as Option from "effect/Option"
 import type { BackendError, Claim, Item, Lease, Operations } from "../../Backend.js"
 import * as derive from "../derive.js"
 import * as Entry from "../entry.js"
+import { Progress } from "../inspection.js"
 import type { Answer } from "./claims.js"
 import type { Failure } from "./failure.js"
+import { inspect } from "./inspect.js"
 import type { Argument, Done, Link } from "./link.js"
 import { entryOf } from "./readers.js"
 import * as scripts from "./scripts.js"
@@ -269,11 +271,14 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
         const unlinked = Effect.forEach(chunksOf(found, readBatch), (chunk) => unlink("clear", chunk), {
           discard: true
         })
-        return String(next) === "0" ? unlinked : Effect.zipRight(unlinked, unlinkMatching(link, pattern, next))
+        const told = Effect.zipRight(unlinked, Effect.map(Progress, (report) => report(found.length)))
+        return String(next) === "0" ? told : Effect.zipRight(told, unlinkMatching(link, pattern, next))
       }
     )
 
   const survey: Effect.Effect<Survey, BackendError> = attempt("clear", servers.survey)
+
+  const keyOf = (wired: string): string => wired.slice(share.length).replace(/%(?:25|7B|7D)/g, decodeURIComponent)
 
   /** Answers whether no key can have got away from a server that was still to be scanned to one that had been. */
   const unlinkEverywhere = (patterns: ReadonlyArray<string>): Effect.Effect<boolean, BackendError> =>
@@ -379,7 +384,16 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
         unlink("invalidateTags", [epoch]),
         Effect.forEach(chunks, (chunk) => unlink("invalidateTags", chunk), { discard: true })
       )
-    }
+    },
+    inspect: (prefix) =>
+      inspect({
+        pattern: `${asPattern(keyPrefix + wire(prefix))}*`,
+        scanCount,
+        keyPrefix,
+        keyOf: (wired) => wired.startsWith("{") || wired.startsWith("~", share.length) ? undefined : keyOf(wired),
+        survey: attempt("inspect", servers.survey),
+        attempt: (send) => attempt("inspect", send)
+      })
   }
 }
 
