@@ -29,7 +29,8 @@ const profiles = {
     heuristic: true,
     authorization: "shared",
     cookies: "ignore",
-    staleIfError: "1 hour"
+    staleIfError: "1 hour",
+    clientDirectives: "full"
   },
   default: {}
 }

@@ -31,6 +31,7 @@ import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Cache from "./Cache.js"
 import { keysOfUrl } from "./internal/http/request.js"
 import { handle } from "./internal/httpCache/answer.js"
+import type { RequestOptions } from "./internal/httpCache/options.js"
 import { compile } from "./internal/httpCache/policy.js"
 import { makeCache, makeSite } from "./internal/httpCache/site.js"
 import { InvalidOption } from "./internal/options.js"
@@ -46,7 +47,7 @@ import { InvalidOption } from "./internal/options.js"
  * @since 1.0.0
  * @category models
  */
-export interface Options {
+export interface Options extends RequestOptions {
   /** The cache's share of the backend. Default: `"http"`. */
   readonly name?: string | undefined
   /**

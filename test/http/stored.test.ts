@@ -4,6 +4,7 @@ import * as Stored from "../../src/internal/http/stored.js"
 const answer: Stored.Answer = {
   _tag: "Answer",
   generation: "g",
+  variant: "v",
   status: 200,
   statusText: undefined,
   headers: { "content-type": "text/plain", "x-ä": "ü" },
@@ -17,6 +18,7 @@ const answer: Stored.Answer = {
   validating: { "if-none-match": "\"a\"" },
   whileRevalidateMillis: 4,
   ifErrorMillis: 5,
+  mayBeStale: true,
   tags: []
 }
 const variance: Stored.Variance = { _tag: "Variance", generation: "g", names: ["accept"], lifetimeMillis: 5, tags: [] }

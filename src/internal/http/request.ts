@@ -14,7 +14,6 @@ import {
   showQuery,
   splitTarget
 } from "./target.js"
-import { selectingValues } from "./vary.js"
 
 export type CookieRule = "shared" | "bypass" | "ignore" | { readonly vary: ReadonlyArray<string> }
 export type AuthorizationRule = "bypass" | "per user" | "shared"
@@ -197,20 +196,6 @@ export const declaredVary = (
   ...fields,
   ...(typeof rules.cookies === "object" ? ["Cookie"] : []),
   ...(rules.authorization === "per user" ? ["Authorization", ...credentials] : [])
-]
-
-/** The key of the variant that answers these fields. */
-export const variantKey = (
-  primary: PrimaryKey,
-  rules: RequestRules,
-  fields: Fields,
-  names: ReadonlyArray<string>
-): ReadonlyArray<unknown> => [
-  ...primary,
-  selectingValues(fields, rules.vary),
-  selectingValues(fields, names),
-  typeof rules.cookies === "object" ? fields["cookie"] : undefined,
-  rules.authorization === "per user" ? rules.credentials.map((name) => fields[name]) : undefined
 ]
 
 /** The keys of a URL's entries: one for each scheme that the requests may have come by. */

@@ -24,6 +24,8 @@ export interface StoreRules {
   readonly graceMillis?: number | undefined
   /** How long stale responses may be sent in place of errors. */
   readonly staleIfErrorMillis?: number | undefined
+  /** Whether stale responses are kept for clients that take them (§5.2.1.2). */
+  readonly isKeepingStale?: boolean | undefined
 }
 
 /** A response, and what matters of its request. */
@@ -59,6 +61,8 @@ export interface Storable {
   readonly whileRevalidateMillis: number
   /** §4.2.4, RFC 5861 §4: how long it may be sent stale in place of an error. */
   readonly ifErrorMillis: number
+  /** §4.2.4: no directive forbids to send it stale to a client that says `max-stale`. */
+  readonly mayBeStale: boolean
 }
 
 export interface NotStorable {
@@ -131,7 +135,8 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
     ? Math.max(rules.staleIfErrorMillis ?? 0, (cacheControl.staleIfError ?? 0) * 1000)
     : 0
   // What says how long it is fresh, be it not at all, is kept for its validator.
-  const isKept = isValidatable && (mustValidate || said !== undefined)
+  const isKept = (isValidatable || (rules.isKeepingStale === true && saysStale)) &&
+    (mustValidate || said !== undefined)
   if (!(lifetimeMillis > initialAgeMillis) && !isKept) return no("freshness")
   return {
     _tag: "Storable",
@@ -144,6 +149,7 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
     mustValidate,
     validating: validatingFields(headers),
     whileRevalidateMillis,
-    ifErrorMillis
+    ifErrorMillis,
+    mayBeStale: saysStale
   }
 }

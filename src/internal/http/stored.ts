@@ -12,6 +12,8 @@ export interface Answer {
   readonly _tag: "Answer"
   /** Of the `Variance` it belongs to; `undefined` where it is the only answer. */
   readonly generation: string | undefined
+  /** The digest of the values that select it; `undefined` where it is the only answer. */
+  readonly variant: string | undefined
   readonly status: number
   readonly statusText: string | undefined
   readonly headers: Readonly<Record<string, string>>
@@ -27,6 +29,8 @@ export interface Answer {
   readonly validating: Readonly<Record<string, string>>
   readonly whileRevalidateMillis: number
   readonly ifErrorMillis: number
+  /** Its directives do not forbid what is stale, where the client allows it. */
+  readonly mayBeStale: boolean
   /** It was made stale before its time; not stored. */
   readonly isInvalidated?: boolean | undefined
   /** Of the load; not stored. */
@@ -45,7 +49,7 @@ export interface Variance {
 export type Stored = Answer | Variance
 
 /** Changes with the form. */
-export const format = "http:2"
+export const format = "http:3"
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder("utf-8", { fatal: true })
@@ -77,7 +81,7 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
     return undefined
   }
   if (typeof head !== "object" || head === null) return undefined
-  const { body, generation, headers, names, validating } = head
+  const { body, generation, headers, names, validating, variant } = head
   if (head["_tag"] === "Variance") {
     return isText(generation) && Array.isArray(names) && names.every(isText) && isTime(head["lifetimeMillis"])
       ? { _tag: "Variance", generation, names, lifetimeMillis: head["lifetimeMillis"], tags: [] }
@@ -88,10 +92,11 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
       validating !== null && Object.values(validating).every(isText) && isTime(head["receivedAt"]) &&
       isTime(head["initialAgeMillis"]) && isTime(head["lifetimeMillis"]) &&
       isTime(head["whileRevalidateMillis"]) && isTime(head["ifErrorMillis"]) &&
-      (generation === undefined || isText(generation))
+      (generation === undefined || isText(generation)) && (variant === undefined || isText(variant))
     ? {
       _tag: "Answer",
       generation,
+      variant,
       status: head["status"] as number,
       statusText: isText(head["statusText"]) ? head["statusText"] : undefined,
       headers: headers as Record<string, string>,
@@ -105,6 +110,7 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
       validating: validating as Record<string, string>,
       whileRevalidateMillis: head["whileRevalidateMillis"],
       ifErrorMillis: head["ifErrorMillis"],
+      mayBeStale: head["mayBeStale"] === true,
       tags: []
     }
     : undefined

@@ -21,11 +21,23 @@ import { currentAge, isFresh } from "../http/freshness.js"
 import { invalidatedUrls, isInvalidating } from "../http/invalidation.js"
 import { isRangeFor, parseRange } from "../http/ranges.js"
 import * as Rules from "../http/request.js"
+import { accepts, type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
 import type * as Stored from "../http/stored.js"
-import { asIf, requestOf, throughCache } from "./flight.js"
+import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { type Delivery, fromBytes, withVary } from "./load.js"
 import type { Policy } from "./policy.js"
-import { type App, type Call, isStored, mayBeStale, type Outcome, type Site, variantOf } from "./site.js"
+import {
+  type App,
+  type Call,
+  isPermitted,
+  isSelected,
+  isStored,
+  mayBeStale,
+  type Outcome,
+  type Site,
+  type Variant,
+  variantOf
+} from "./site.js"
 
 export const handle = (site: Site): App =>
   Effect.withFiberRuntime((fiber) => {
@@ -33,10 +45,13 @@ export const handle = (site: Site): App =>
     const { forcedUpdate, rules, unless } = site.policy
     const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest.HttpServerRequest)
     const visit = Rules.visit(request, rules)
+    const directives = directivesOf(site, request)
     if (typeof visit === "string") {
+      if (visit === "bypass" && directives?.onlyIfCached === true) return nothingCached(site)
       return marked(site, visit === "method" ? invalidating(site, request) : site.app, { forward: visit })
     }
-    const call: Call = { site, request, visit, isForced: false, cameAfter: site.loads }
+    const { primary } = visit
+    const call: Call = { site, request, visit, primary, directives, isForced: false, cameAfter: site.loads }
     if (unless === undefined && forcedUpdate === undefined) return answer(call)
     return Effect.flatMap(ask(unless, request), (isPast) =>
       isPast
@@ -61,53 +76,68 @@ const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest):
 const ask = (question: Policy["unless"], request: HttpServerRequest.HttpServerRequest): Effect.Effect<boolean> =>
   question === undefined ? Effect.succeed(false) : question(request)
 
-const answer = (call: Call): App => {
-  const { isForced, site, visit } = call
-  if (visit.isHead) return answerFromStore(call)
-  return Effect.flatMap(
-    site.unstorable.has(visit.primary, visit),
-    (isUnstorable) => isUnstorable ? answerFromStore(call) : answerFromCache(call, visit.primary, undefined, isForced)
-  )
+const directivesOf = (site: Site, request: HttpServerRequest.HttpServerRequest): RequestDirectives | undefined => {
+  const { obedience } = site.policy
+  return obedience === "ignore"
+    ? undefined
+    : requestDirectives(request.headers, typeof obedience === "string" ? obedience : obedience(request))
 }
 
+const answer = (call: Call): App => {
+  const { directives, isForced, primary, site, visit } = call
+  if (directives?.onlyIfCached === true) return answerFromStore(call, () => nothingCached(site))
+  if (visit.isHead || directives?.noStore === true) return answerFromStore(call)
+  const answering = Effect.flatMap(
+    site.unstorable.has(primary, visit),
+    (isUnstorable) => isUnstorable ? answerFromStore(call) : answerFromCache(call, primary, undefined, isForced)
+  )
+  // What may not be sent otherwise is not found by a load.
+  return directives?.maxStaleMillis === undefined ? answering : answerFromStore(call, () => answering)
+}
+
+/** RFC 9111 §5.2.1.7 */
+const nothingCached = (site: Site): App =>
+  marked(site, Effect.succeed(Response.empty({ status: 504 })), { detail: "only-if-cached" })
+
 /** Without waiting for anybody: what is stored, or the app's own answer. A HEAD fills nothing. */
-const answerFromStore = (call: Call): App => {
-  const { site, visit } = call
+const answerFromStore = (call: Call, otherwise = (forward: Forward): App => alone(call, forward)): App => {
+  const { directives, primary, site } = call
+  const cache = directives?.maxStaleMillis === undefined ? site.cache : site.kept
   const find = (key: ReadonlyArray<unknown>): Effect.Effect<Outcome | undefined, never, any> =>
     Effect.map(
-      Effect.option(Effect.interruptible(Cache.lookup(site.cache, key))),
+      Effect.option(Effect.interruptible(Cache.lookup(cache, key))),
       (found) =>
         found._tag === "Some" && found.value._tag !== "Miss" && found.value.exit._tag === "Success"
           ? found.value.exit.value
           : undefined
     )
   return Effect.gen(function*() {
-    const first = yield* find(visit.primary)
-    const variance = first?._tag === "Variance" ? first : undefined
-    const found = variance === undefined ? first : yield* find(variantOf(call, variance))
-    const miss: Forward = variance === undefined ? "uri-miss" : "vary-miss"
-    if (found?._tag !== "Answer") return yield* alone(call, miss)
+    const first = yield* find(primary)
+    const variant = first?._tag === "Variance" ? variantOf(call, first) : undefined
+    const found = variant === undefined ? first : yield* find(variant.key)
+    const miss: Forward = variant === undefined ? "uri-miss" : "vary-miss"
+    if (found?._tag !== "Answer") return yield* otherwise(miss)
     const now = yield* Clock.currentTimeMillis
-    const use = usability(call, found, variance, now)
+    const use = usability(call, found, variant, now)
     if (use === "usable" && !call.isForced) return yield* serve(call, found, now, miss)
-    return yield* alone(call, use === "outdated" ? "stale" : use === "other" ? miss : "request")
+    return yield* otherwise(use === "outdated" ? "stale" : use === "other" ? miss : "request")
   })
 }
 
 /**
- * Through the cache: under the URL's key or, where `variance` says how answers vary,
- * under the variant's.
+ * Through the cache: under the URL's key or, where it is known how answers vary, under
+ * the variant's.
  */
 const answerFromCache = (
   call: Call,
   key: ReadonlyArray<unknown>,
-  variance: Stored.Variance | undefined,
+  variant: Variant | undefined,
   isForced: boolean,
-  why?: Forward
+  again?: { readonly why: Forward; readonly outdated: Stored.Answer | undefined }
 ): App => {
   const { site, visit } = call
-  const forward: Forward = why ?? (isForced ? "request" : variance === undefined ? "uri-miss" : "vary-miss")
-  return Effect.flatMap(throughCache(call, key, variance, isForced), ({ delivery, outcome }): App => {
+  const forward: Forward = again?.why ?? (isForced ? "request" : variant === undefined ? "uri-miss" : "vary-miss")
+  return Effect.flatMap(throughCache(call, key, variant, isForced, again?.outdated), ({ delivery, outcome }): App => {
     if (site.isMisplaced) return site.app
     if (delivery !== undefined) return deliver(call, delivery, { forward, isStored: isStored(outcome) })
     switch (outcome._tag) {
@@ -119,25 +149,33 @@ const answerFromCache = (
         return alone(call, forward)
       case "Kept":
         return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          isFor(call, outcome.answer, variance)
+          isFor(call, outcome.answer, variant)
             ? serve(call, outcome.answer, now, "stale")
             : alone(call, forward))
       case "Variance": {
         // A variant whose load found out that answers vary by more than was known.
-        if (variance !== undefined) return alone(call, forward)
-        const variant = variantOf(call, outcome)
+        if (variant !== undefined) return alone(call, forward)
+        const selected = variantOf(call, outcome)
         return Effect.flatMap(
-          site.unstorable.has(variant, visit),
-          (isUnstorable) => isUnstorable ? alone(call, "vary-miss") : answerFromCache(call, variant, outcome, isForced)
+          site.unstorable.has(nameOf(call, selected), visit),
+          (isUnstorable) =>
+            isUnstorable ? alone(call, "vary-miss") : answerFromCache(call, selected.key, selected, isForced)
         )
       }
       case "Answer":
         return Effect.flatMap(Clock.currentTimeMillis, (now): App => {
-          const use = usability(call, outcome, variance, now)
+          const use = usability(call, outcome, variant, now)
           if (use === "usable") return serve(call, outcome, now, forward)
-          if (use === "forbidden" || why !== undefined) return alone(call, use === "forbidden" ? "request" : forward)
-          const again = use === "outdated" ? "stale" : variance === undefined ? "uri-miss" : "vary-miss"
-          return answerFromCache(call, key, variance, true, again)
+          if (use === "forbidden" || again !== undefined) return alone(call, use === "forbidden" ? "request" : forward)
+          return answerFromCache(
+            call,
+            key,
+            variant,
+            true,
+            use === "outdated"
+              ? { why: isFresh(outcome, now) ? "request" : "stale", outdated: outcome }
+              : { why: variant === undefined ? "uri-miss" : "vary-miss", outdated: undefined }
+          )
         })
     }
   })
@@ -145,26 +183,39 @@ const answerFromCache = (
 
 /**
  * What a call may do with a stored answer. `other`: nothing, it is of another generation
- * than the URL's entry, and so as good as removed. `outdated`: nothing without a new one.
- * `forbidden`: nothing, it is not for requests with credentials.
+ * than the URL's entry, and so as good as removed, or of another variant in the same slot.
+ * `outdated`: nothing without a new one. `forbidden`: nothing, it is not for requests with
+ * credentials.
  */
 const usability = (
-  { site, visit }: Call,
+  call: Call,
   stored: Stored.Answer,
-  variance: Stored.Variance | undefined,
+  variant: Variant | undefined,
   now: number
 ): "usable" | "outdated" | "forbidden" | "other" =>
-  stored.generation !== variance?.generation || (variance === undefined && site.policy.isVarying)
+  !isSelected(stored, variant) || (variant === undefined && call.site.policy.isVarying)
     ? "other"
-    : (visit.isPersonal && !stored.isShared) || (visit.isAuthorized && !stored.isForAuthorized)
+    : !isPermitted(stored, call.visit)
     ? "forbidden"
-    : !stored.mustValidate && (isFresh(stored, now) || mayBeStale(stored, now))
+    : !stored.mustValidate && isAccepted(call, stored, now)
     ? "usable"
     : "outdated"
 
+/** Fresh, or stale and allowed, and as the client wants it where that is obeyed. */
+const isAccepted = ({ cameAfter, directives, site }: Call, stored: Stored.Answer, now: number): boolean => {
+  const isCurrent = isFresh(stored, now) && stored.isInvalidated !== true
+  const accepted = directives === undefined ? undefined : accepts(directives, {
+    ageMillis: currentAge(stored, now),
+    lifetimeMillis: stored.lifetimeMillis,
+    mayBeStale: stored.mayBeStale,
+    isNewer: (site.landed.get(stored) ?? 0) > cameAfter
+  })
+  return accepted ?? (isCurrent || mayBeStale(stored, now))
+}
+
 /** Whether a stored answer is of the generation that counts, and for whoever asks. */
-const isFor = (call: Call, stored: Stored.Answer, variance: Stored.Variance | undefined): boolean => {
-  const use = usability(call, stored, variance, stored.receivedAt)
+const isFor = (call: Call, stored: Stored.Answer, variant: Variant | undefined): boolean => {
+  const use = usability(call, stored, variant, stored.receivedAt)
   return use === "usable" || use === "outdated"
 }
 

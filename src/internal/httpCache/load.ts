@@ -266,6 +266,7 @@ const answerOf = (
   return {
     _tag: "Answer",
     generation: undefined,
+    variant: undefined,
     status: response.status,
     statusText: response.statusText,
     headers,
@@ -279,6 +280,7 @@ const answerOf = (
     validating: { ...verdict.validating },
     whileRevalidateMillis: verdict.whileRevalidateMillis,
     ifErrorMillis: verdict.ifErrorMillis,
+    mayBeStale: verdict.mayBeStale,
     tags
   }
 }

@@ -9,6 +9,7 @@ import type { Options } from "../../HttpCache.js"
 import { identifierOf } from "../http/cacheStatus.js"
 import { isToken } from "../http/fields.js"
 import { declaredNames, declaredVary, isVarying, type RequestRules } from "../http/request.js"
+import type { Obedience } from "../http/requestDirectives.js"
 import { InvalidOption, requireMillis, requireNumber } from "../options.js"
 import type { LoadRules } from "./load.js"
 
@@ -23,6 +24,10 @@ export interface Policy {
   readonly load: LoadRules
   /** Whether no answer is the only one of its URL. */
   readonly isVarying: boolean
+  /** How many slots a URL has for its variants. */
+  readonly maxVariants: number
+  /** Which of a client's own directives are obeyed. */
+  readonly obedience: Obedience | ((request: HttpServerRequest.HttpServerRequest) => Obedience)
   readonly graceMillis: number
   /** Tags that every answer has; `undefined` where they depend on the answer. */
   readonly staticTags: ReadonlyArray<string> | undefined
@@ -76,6 +81,10 @@ export const compile = (options: Options): Policy => {
   if (options.statuses !== undefined && options.statuses !== "any" && !Array.isArray(options.statuses)) {
     throw invalid("statuses", options.statuses, `status codes, or "any"`)
   }
+  const { clientDirectives = "ignore" } = options
+  if (typeof clientDirectives !== "function" && !["ignore", "safe", "full"].includes(clientDirectives)) {
+    throw invalid("clientDirectives", clientDirectives, `"ignore", "safe", "full", or a function that answers one`)
+  }
   const graceMillis = options.grace === undefined ? 0 : requireMillis(module, "grace", options.grace)
   const timeToLiveMillis = options.timeToLive === undefined
     ? undefined
@@ -88,6 +97,8 @@ export const compile = (options: Options): Policy => {
     identifier: cacheStatus === false ? undefined : identifierOf(cacheStatus),
     rules,
     isVarying: isVarying(rules),
+    maxVariants: requireNumber(module, "maxVariants", options.maxVariants ?? 256, { integer: true, min: 1 }),
+    obedience: clientDirectives,
     graceMillis,
     staticTags: typeof tags === "function" ? undefined : tags ?? [],
     unless: question(options.unless),
@@ -101,6 +112,7 @@ export const compile = (options: Options): Policy => {
       staleIfErrorMillis: options.staleIfError === undefined
         ? 0
         : Math.min(requireMillis(module, "staleIfError", options.staleIfError), longest),
+      isKeepingStale: typeof clientDirectives === "function" || clientDirectives === "full",
       isHeuristic: options.heuristic ?? false,
       targets: fieldNames("targets", options.targets ?? ["CDN-Cache-Control"], false),
       declared: new Set(declaredNames(rules)),

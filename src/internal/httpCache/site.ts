@@ -11,8 +11,10 @@ import * as Schema from "effect/Schema"
 import * as Cache from "../../Cache.js"
 import * as Codec from "../../Codec.js"
 import { currentAge, isFresh } from "../http/freshness.js"
-import * as Rules from "../http/request.js"
+import type * as Rules from "../http/request.js"
+import type { RequestDirectives } from "../http/requestDirectives.js"
 import * as Stored from "../http/stored.js"
+import * as Variants from "../http/variants.js"
 import type { Policy } from "./policy.js"
 import { Unstorable } from "./unstorable.js"
 
@@ -34,6 +36,8 @@ export type HttpEntries = Cache.Cache<ReadonlyArray<unknown>, Outcome>
 export interface Site {
   readonly policy: Policy
   readonly cache: HttpEntries
+  /** The same entries, and those that are kept though they may not be sent. */
+  readonly kept: HttpEntries
   readonly app: App
   readonly unstorable: Unstorable
   /** What loads in this process brought, by the number of the load. */
@@ -48,6 +52,10 @@ export interface Call {
   readonly site: Site
   readonly request: HttpServerRequest.HttpServerRequest
   readonly visit: Rules.Visit
+  /** The key of the URL's entry; those of its variants begin with it. */
+  readonly primary: ReadonlyArray<unknown>
+  /** What the client says of itself, as far as it is obeyed. */
+  readonly directives: RequestDirectives | undefined
   readonly isForced: boolean
   /** How many loads had ended when the request came. */
   readonly cameAfter: number
@@ -56,8 +64,23 @@ export interface Call {
 export const isStored = (outcome: Outcome): outcome is Stored.Stored =>
   outcome._tag === "Answer" || outcome._tag === "Variance"
 
-export const variantOf = ({ site, visit }: Call, variance: Stored.Variance): ReadonlyArray<unknown> =>
-  Rules.variantKey(visit.primary, site.policy.rules, visit.fields, variance.names)
+/** A variant of the generation that counts. */
+export interface Variant extends Variants.Variant {
+  readonly variance: Stored.Variance
+}
+
+export const variantOf = ({ primary, site: { policy }, visit }: Call, variance: Stored.Variance): Variant => ({
+  ...Variants.variantOf(primary, policy.rules, visit.fields, variance.names, policy.maxVariants),
+  variance
+})
+
+/** Whether the answer is the only one of its URL, or the variant that the request selects, of the generation that counts. */
+export const isSelected = (stored: Stored.Answer, variant: Variant | undefined): boolean =>
+  stored.generation === variant?.variance.generation && stored.variant === variant?.digest
+
+/** Whether the answer may be for whoever asks. */
+export const isPermitted = (stored: Stored.Answer, { isAuthorized, isPersonal }: Rules.Visit): boolean =>
+  !(isPersonal && !stored.isShared) && !(isAuthorized && !stored.isForAuthorized)
 
 // -----------------------------------------------------------------------------
 // what is kept
@@ -85,7 +108,7 @@ export const timeToLiveMillis = (outcome: Outcome): number =>
     ? outcome.lifetimeMillis
     : 0
 
-/** An answer that can be validated is kept for this long after its time. */
+/** An answer that can be validated, or that a client may take stale, is kept for this long after its time. */
 const validatableMillis = 3_600_000
 
 export const keepMillis = (policy: Policy, outcome: Outcome): number =>
@@ -93,7 +116,9 @@ export const keepMillis = (policy: Policy, outcome: Outcome): number =>
     ? Math.max(
       outcome.whileRevalidateMillis,
       outcome.ifErrorMillis,
-      Object.keys(outcome.validating).length > 0 ? validatableMillis : 0
+      Object.keys(outcome.validating).length > 0 || (policy.load.isKeepingStale === true && outcome.mayBeStale)
+        ? validatableMillis
+        : 0
     )
     : outcome._tag === "Variance"
     ? policy.graceMillis
@@ -107,18 +132,23 @@ const served = (policy: Policy, outcome: Outcome, now: number): Outcome | undefi
     ? { ...outcome, isInvalidated: isFresh(outcome, now) }
     : undefined
 
+/** All that is there. */
+const kept = (outcome: Outcome, now: number): Outcome =>
+  outcome._tag === "Answer" && isFresh(outcome, now) ? { ...outcome, isInvalidated: true } : outcome
+
 /** RFC 5861 §3 */
 export const mayBeStale = (answer: Stored.Answer, now: number): boolean =>
   answer.whileRevalidateMillis > 0 && currentAge(answer, now) < answer.lifetimeMillis + answer.whileRevalidateMillis
 
 /** What only a dialect may decide. */
-const dialect = (policy: Policy): object => ({
-  served: (outcome: Outcome, now: number) => served(policy, outcome, now)
-})
+const dialect = (served: (outcome: Outcome, now: number) => Outcome | undefined): object => ({ served })
 
-export const makeCache = (policy: Policy): HttpEntries =>
+export const makeCache = (
+  policy: Policy,
+  serving = (outcome: Outcome, now: number) => served(policy, outcome, now)
+): HttpEntries =>
   Cache.make<Outcome, never, ReadonlyArray<unknown>>({
-    ...dialect(policy),
+    ...dialect(serving),
     name: policy.name,
     codec,
     timeToLive: (exit) => exit._tag === "Success" ? timeToLiveMillis(exit.value) : 0,
@@ -129,6 +159,7 @@ export const makeCache = (policy: Policy): HttpEntries =>
 export const makeSite = (policy: Policy, cache: HttpEntries, app: App): Site => ({
   policy,
   cache,
+  kept: makeCache(policy, kept),
   app,
   unstorable: new Unstorable(),
   landed: new WeakMap(),
