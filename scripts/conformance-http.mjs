@@ -30,7 +30,9 @@ const profiles = {
     authorization: "shared",
     cookies: "ignore",
     staleIfError: "1 hour",
-    clientDirectives: "full"
+    clientDirectives: "full",
+    // A client's equal preferences are settled by the app's order: any will do, but there must be one.
+    languages: ["de", "en"]
   },
   default: {}
 }

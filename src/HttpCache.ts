@@ -31,7 +31,7 @@ import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Cache from "./Cache.js"
 import { keysOfUrl } from "./internal/http/request.js"
 import { handle } from "./internal/httpCache/answer.js"
-import type { RequestOptions } from "./internal/httpCache/options.js"
+import type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
 import { compile } from "./internal/httpCache/policy.js"
 import { makeCache, makeSite } from "./internal/httpCache/site.js"
 import { InvalidOption } from "./internal/options.js"
@@ -47,7 +47,7 @@ import { InvalidOption } from "./internal/options.js"
  * @since 1.0.0
  * @category models
  */
-export interface Options extends RequestOptions {
+export interface Options extends RequestOptions, AnswerOptions {
   /** The cache's share of the backend. Default: `"http"`. */
   readonly name?: string | undefined
   /**
@@ -74,7 +74,9 @@ export interface Options extends RequestOptions {
   readonly heuristic?: boolean | undefined
   /**
    * Fields that speak to this cache in place of `Cache-Control`, the first that is there,
-   * as a name of your own before `CDN-Cache-Control` (RFC 9213). Default: `["CDN-Cache-Control"]`.
+   * as a name of your own before `CDN-Cache-Control` (RFC 9213). `Surrogate-Control` is
+   * read as the Edge Architecture Specification says, and is not sent to clients.
+   * Default: `["CDN-Cache-Control"]`.
    */
   readonly targets?: ReadonlyArray<string> | undefined
   /** Request fields that are part of every key, and of every answer's `Vary`. Default: none. */
@@ -114,9 +116,10 @@ export interface Options extends RequestOptions {
   /**
    * Which answers are stored. `"any"`: all that say how long they are fresh; whoever can
    * provoke an error then chooses what others get. Default: 200, 203, 204, 300, 301, 302,
-   * 307, 308, 404 and 410.
+   * 307, 308, 404 and 410. As a record, further ones, and how long answers with them are
+   * fresh that do not say so: `{ 404: "10 seconds" }`.
    */
-  readonly statuses?: ReadonlyArray<number> | "any" | undefined
+  readonly statuses?: ReadonlyArray<number> | Readonly<Record<number, Duration.DurationInput>> | "any" | undefined
   /** A longer body is sent, not stored. Default: 1 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** A stream that takes longer than this is sent, not stored. Default: 5 seconds. */
@@ -145,12 +148,12 @@ export interface Options extends RequestOptions {
 }
 
 /**
- * Which entry `invalidate` means: the `name` and `query` that the cache was made with.
+ * Which entry `invalidate` means: the `name`, `query` and `host` that the cache was made with.
  *
  * @since 1.0.0
  * @category models
  */
-export interface Target extends Pick<Options, "name" | "query"> {
+export interface Target extends Pick<Options, "name" | "query" | "host"> {
   /**
    * Where a path belongs, as `"https://example.com"`. Default: where the request that is
    * being answered belongs.
@@ -279,15 +282,31 @@ const provided = (options: Options) =>
  */
 export const invalidate = (url: string, target: Target = {}): Effect.Effect<boolean, BackendError, CacheBackend> =>
   Effect.flatMap(Effect.serviceOption(HttpServerRequest.HttpServerRequest), (request) => {
-    const policy = compile({ name: target.name, query: target.query })
+    const policy = compile({ name: target.name, query: target.query, host: target.host })
     const origin = target.origin ?? originOf(Option.getOrUndefined(request))
-    const keys = keysOfUrl(url.startsWith("/") ? origin + url : url, policy.rules.query)
+    const keys = keysOfUrl(url.startsWith("/") ? origin + url : url, policy.rules.query, policy.rules.host)
     if (keys === undefined) {
       const expected = "an absolute URL, or a path with an origin or in a request"
       throw new InvalidOption({ module: "HttpCache", option: "url", value: url, expected })
     }
     return Effect.map(Cache.invalidateMany(makeCache(policy), keys), (count) => count > 0)
   })
+
+/**
+ * Ends all answers that depend on one of the tags, and whatever else does, in every cache
+ * of the backend: what `tags` and `tagsFrom` name. It is `Cache.invalidateTags`.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ *
+ * const forget = HttpCache.invalidateTags(["article:1"])
+ * ```
+ *
+ * @since 1.0.0
+ * @category invalidation
+ */
+export const invalidateTags: typeof Cache.invalidateTags = Cache.invalidateTags
 
 /** Of the request that is being answered, without a slash at the end. */
 const originOf = (request: HttpServerRequest.HttpServerRequest | undefined): string => {

@@ -8,6 +8,7 @@ const answer: Stored.Answer = {
   status: 200,
   statusText: undefined,
   headers: { "content-type": "text/plain", "x-ä": "ü" },
+  setCookies: ["a=1; Path=/"],
   body: new Uint8Array([0, 255, 128]),
   receivedAt: 1,
   initialAgeMillis: 2,

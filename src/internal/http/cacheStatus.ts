@@ -31,6 +31,16 @@ const statusText = (identifier: string, { detail, forward, isCollapsed, isStored
   return parts.join("; ")
 }
 
+/** In one word, for people and for tools that know no `Cache-Status`. */
+export const plainStatus = ({ detail, forward, ttlMillis }: Status): "HIT" | "STALE" | "MISS" | "BYPASS" =>
+  detail !== undefined
+    ? "MISS"
+    : forward === undefined
+    ? ttlMillis !== undefined && ttlMillis < 0 ? "STALE" : "HIT"
+    : forward === "bypass" || forward === "method"
+    ? "BYPASS"
+    : "MISS"
+
 /** §2: the cache nearest to the origin comes first. */
 export const appendStatus = (value: string | undefined, identifier: string, status: Status): string =>
   value === undefined || value === "" ? statusText(identifier, status) : `${value}, ${statusText(identifier, status)}`

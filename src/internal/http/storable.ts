@@ -14,6 +14,10 @@ export interface StoreRules {
   readonly timeToLiveMillis: number | undefined
   /** `undefined`: the usual ones. */
   readonly statuses: ReadonlySet<number> | "any" | undefined
+  /** Further statuses, and how long responses with them are fresh that do not say so, in milliseconds. */
+  readonly lives?: ReadonlyMap<number, number> | undefined
+  /** Whether responses with `Set-Cookie` are stored, and with it or without. */
+  readonly setCookie?: "bypass" | "strip" | "store" | undefined
   /** Request fields that are part of the key, in lower case. */
   readonly declared: ReadonlySet<string>
   /** Whether responses that only say when they were changed are fresh for a while (§4.2.2). */
@@ -98,7 +102,10 @@ export const isShared = (cacheControl: CacheControl): boolean =>
 export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStorable => {
   const { headers, receivedAt, status } = exchange
   const statuses = rules.statuses === "any" ? undefined : rules.statuses
-  if (isNeverStored(status) || (rules.statuses !== "any" && !(statuses ?? usualStatuses).has(status))) {
+  if (
+    isNeverStored(status) ||
+    (rules.statuses !== "any" && !(statuses ?? usualStatuses).has(status) && rules.lives?.has(status) !== true)
+  ) {
     return no("status")
   }
   // RFC 9110 §14.4: it means nothing here; an app that sends it is likely wrong about its status.
@@ -110,14 +117,16 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
   const isValidatable = hasValidator(headers)
   const mustValidate = cacheControl.noCache === true
   if (mustValidate && !isValidatable) return no("no-cache")
-  if (exchange.hasCookies || headers["set-cookie"] !== undefined) return no("set-cookie")
+  const setsCookies = exchange.hasCookies || headers["set-cookie"] !== undefined
+  if (setsCookies && (rules.setCookie ?? "bypass") === "bypass") return no("set-cookie")
   const forEverybody = isShared(cacheControl)
   const forAuthorized = forEverybody || cacheControl.mustRevalidate
   if (exchange.isAuthorized && !forAuthorized) return no("authorization")
   if (exchange.isPersonal && !forEverybody) return no("cookie")
   const vary = varyNames(headers, rules.declared)
   if (vary === undefined) return no("vary")
-  const lasting = (statuses ?? lastingStatuses).has(status) ? rules.timeToLiveMillis : undefined
+  const lasting = rules.lives?.get(status) ??
+    ((statuses ?? lastingStatuses).has(status) ? rules.timeToLiveMillis : undefined)
   const { expires: _, ...withoutExpires } = headers
   const explicit = explicitLifetime(isTargeted ? withoutExpires : headers, cacheControl, receivedAt)
   const said = explicit ?? lasting ??

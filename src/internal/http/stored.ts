@@ -17,6 +17,8 @@ export interface Answer {
   readonly status: number
   readonly statusText: string | undefined
   readonly headers: Readonly<Record<string, string>>
+  /** `Set-Cookie`, each as it is sent: only where the program has asked for it. */
+  readonly setCookies: ReadonlyArray<string>
   /** `undefined`: no body, not even an empty one. */
   readonly body: Uint8Array | undefined
   readonly receivedAt: number
@@ -81,7 +83,7 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
     return undefined
   }
   if (typeof head !== "object" || head === null) return undefined
-  const { body, generation, headers, names, validating, variant } = head
+  const { body, generation, headers, names, setCookies, validating, variant } = head
   if (head["_tag"] === "Variance") {
     return isText(generation) && Array.isArray(names) && names.every(isText) && isTime(head["lifetimeMillis"])
       ? { _tag: "Variance", generation, names, lifetimeMillis: head["lifetimeMillis"], tags: [] }
@@ -90,7 +92,8 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
   return head["_tag"] === "Answer" && Number.isInteger(head["status"]) && typeof headers === "object" &&
       headers !== null && Object.values(headers).every(isText) && typeof validating === "object" &&
       validating !== null && Object.values(validating).every(isText) && isTime(head["receivedAt"]) &&
-      isTime(head["initialAgeMillis"]) && isTime(head["lifetimeMillis"]) &&
+      Array.isArray(setCookies) && setCookies.every(isText) && isTime(head["initialAgeMillis"]) &&
+      isTime(head["lifetimeMillis"]) &&
       isTime(head["whileRevalidateMillis"]) && isTime(head["ifErrorMillis"]) &&
       (generation === undefined || isText(generation)) && (variant === undefined || isText(variant))
     ? {
@@ -100,6 +103,7 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
       status: head["status"] as number,
       statusText: isText(head["statusText"]) ? head["statusText"] : undefined,
       headers: headers as Record<string, string>,
+      setCookies,
       body: body === true ? bytes.slice(bodyAt) : undefined,
       receivedAt: head["receivedAt"],
       initialAgeMillis: head["initialAgeMillis"],

@@ -7,6 +7,7 @@
  * 4. the entry under the variant that the request's fields select
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
+import * as Cookies from "@effect/platform/Cookies"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
@@ -14,7 +15,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Cache from "../../Cache.js"
-import { appendStatus, type Forward, type Status } from "../http/cacheStatus.js"
+import { appendStatus, type Forward, plainStatus, type Status } from "../http/cacheStatus.js"
 import { isNotModified } from "../http/conditional.js"
 import { notModifiedFields } from "../http/fields.js"
 import { currentAge, isFresh } from "../http/freshness.js"
@@ -23,8 +24,9 @@ import { isRangeFor, parseRange } from "../http/ranges.js"
 import * as Rules from "../http/request.js"
 import { accepts, type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
 import type * as Stored from "../http/stored.js"
+import { without } from "../http/surrogate.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
-import { type Delivery, fromBytes, withVary } from "./load.js"
+import { type Delivery, fromBytes, withCookies, withoutFields, withVary } from "./load.js"
 import type { Policy } from "./policy.js"
 import {
   type App,
@@ -65,7 +67,7 @@ const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest):
     if (!isInvalidating(request.method, response.status)) return Effect.void
     const url = Rules.urlOf(request)
     const keys = url === undefined ? [] : invalidatedUrls(url, response.headers)
-      .flatMap((url) => Rules.keysOfUrl(url, site.policy.rules.query) ?? [])
+      .flatMap((url) => Rules.keysOfUrl(url, site.policy.rules.query, site.policy.rules.host) ?? [])
     return Effect.catchAll(
       Effect.interruptible(Cache.invalidateMany(site.cache, keys)),
       (error) =>
@@ -234,12 +236,25 @@ const alone = (call: Call, forward: Forward): App => {
 // responses
 // -----------------------------------------------------------------------------
 
-/** The effect's response, or the one that will be made of its failure, with `Cache-Status`. */
+/** `Cache-Status` after `before`, and the plain field for those who want one. */
+const statusFields = (
+  { hitHeader, identifier }: Policy,
+  before: string | undefined,
+  status: Status
+): Record<string, string> => ({
+  ...(identifier === undefined ? {} : { "cache-status": appendStatus(before, identifier, status) }),
+  ...(hitHeader === undefined ? {} : { [hitHeader]: plainStatus(status) })
+})
+
+/** The effect's response, or the one that will be made of its failure, with its status and without what is for caches. */
 const marked = (site: Site, effect: App, status: Status): App => {
-  const { identifier } = site.policy
-  if (identifier === undefined) return effect
+  const { hitHeader, identifier, removed } = site.policy
+  if (identifier === undefined && hitHeader === undefined && removed.size === 0) return effect
   const mark = (response: Response.HttpServerResponse) =>
-    Response.setHeader(response, "cache-status", appendStatus(response.headers["cache-status"], identifier, status))
+    Response.setHeaders(
+      withoutFields(response, removed),
+      statusFields(site.policy, response.headers["cache-status"], status)
+    )
   return Effect.tapErrorCause(
     Effect.map(effect, mark),
     () => HttpApp.appendPreResponseHandler((_, response) => Effect.succeed(mark(response)))
@@ -256,7 +271,11 @@ const deliver = ({ site, visit }: Call, { exit, handler }: Delivery, status: Sta
         Effect.map(exit, (response) =>
           // What is not stored may set cookies, or have a body that must be sent to be closed.
           status.isStored === true && isNotModified(visit.preconditions, response.status, response.headers, now)
-            ? Response.empty({ status: 304, headers: notModifiedFields(response.headers) })
+            ? Response.empty({
+              status: 304,
+              headers: notModifiedFields(response.headers),
+              cookies: response.cookies
+            })
             : response)
       ),
       status
@@ -266,22 +285,27 @@ const deliver = ({ site, visit }: Call, { exit, handler }: Delivery, status: Sta
 const serve = (call: Call, stored: Stored.Answer, now: number, forward: Forward): App => {
   const { cameAfter, site, visit } = call
   const ageMillis = currentAge(stored, now)
-  const headers: Record<string, string> = { ...stored.headers, age: String(Math.floor(ageMillis / 1000)) }
-  if (site.policy.identifier !== undefined) {
+  let headers: Record<string, string> = {
+    ...without(stored.headers, site.policy.removed),
+    age: String(Math.floor(ageMillis / 1000))
+  }
+  const isUnchanged = isNotModified(visit.preconditions, stored.status, headers, now)
+  if (isUnchanged) headers = notModifiedFields(headers)
+  if (site.policy.identifier !== undefined || site.policy.hitHeader !== undefined) {
     const isCollapsed = (site.landed.get(stored) ?? 0) > cameAfter
     const left = stored.lifetimeMillis - ageMillis
     // Made stale before its time.
     const ttlMillis = stored.isInvalidated === true ? Math.min(left, -1) : left
-    headers["cache-status"] = appendStatus(
-      undefined,
-      site.policy.identifier,
-      isCollapsed ? { forward, isCollapsed, ttlMillis } : { ttlMillis }
-    )
+    const status = isCollapsed ? { forward, isCollapsed, ttlMillis } : { ttlMillis }
+    Object.assign(headers, statusFields(site.policy, undefined, status))
   }
   return Effect.succeed(
-    isNotModified(visit.preconditions, stored.status, headers, now)
-      ? Response.empty({ status: 304, headers: notModifiedFields(headers) })
-      : partOf(call, stored, headers, now) ?? fromBytes(stored.status, stored.statusText, headers, stored.body)
+    isUnchanged
+      ? Response.empty({ status: 304, headers })
+      : withCookies(
+        partOf(call, stored, headers, now) ?? fromBytes(stored.status, stored.statusText, headers, stored.body),
+        stored.setCookies.length === 0 ? Cookies.empty : Cookies.fromSetCookie(stored.setCookies)
+      )
   )
 }
 

@@ -264,12 +264,12 @@ const misplaced = (site: Site): Effect.Effect<Outcome> =>
 // -----------------------------------------------------------------------------
 
 export const requestOf = (
-  { request, site }: Call,
+  { request, site, visit }: Call,
   headers: Rules.Asked["headers"]
 ): HttpServerRequest.HttpServerRequest =>
   detached({
     method: request.method,
-    ...Rules.shownTargets(request, site.policy.rules.query),
+    ...Rules.shownTargets(request, site.policy.rules.query, visit.authority),
     headers,
     remoteAddress: request.remoteAddress
   })

@@ -8,6 +8,7 @@
  * 5. the scope is closed, or handed to the request that the response is for
  */
 import * as Cookies from "@effect/platform/Cookies"
+import * as Headers from "@effect/platform/Headers"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
@@ -19,7 +20,6 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import { weakEtag } from "../http/conditional.js"
 import { formatDate } from "../http/date.js"
 import { storedFields } from "../http/fields.js"
 import { type Exchange, judge, type Reason, type Storable, type StoreRules } from "../http/storable.js"
@@ -103,6 +103,8 @@ export type Loaded =
 
 export interface LoadRules extends StoreRules {
   readonly bounds: Bounds
+  /** The validator of a body that has none; `undefined`: it gets none. */
+  readonly etag: ((body: Uint8Array) => string) | undefined
   /** Names that the answer's `Vary` must have. */
   readonly addedVary: ReadonlyArray<string>
   readonly storeIf: (
@@ -237,10 +239,21 @@ const validated = (previous: Answer, notModified: Response.HttpServerResponse): 
     freshened(kept, notModified.headers),
     previous.body
   )
-  return Cookies.isEmpty(notModified.cookies)
-    ? response
-    : Response.mergeCookies(response, notModified.cookies)
+  return withCookies(
+    response,
+    Cookies.isEmpty(notModified.cookies) ? Cookies.fromSetCookie(previous.setCookies) : notModified.cookies
+  )
 }
+
+export const withCookies = (
+  response: Response.HttpServerResponse,
+  cookies: Cookies.Cookies
+): Response.HttpServerResponse => Cookies.isEmpty(cookies) ? response : Response.mergeCookies(response, cookies)
+
+const setCookiesOf = ({ cookies, headers }: Response.HttpServerResponse): ReadonlyArray<string> => [
+  ...(headers["set-cookie"] === undefined ? [] : [headers["set-cookie"]]),
+  ...Cookies.toSetCookieHeaders(cookies)
+]
 
 /** The response with the date and the validator that the next ones will have. */
 const withValidators = (response: Response.HttpServerResponse, { headers }: Answer): Response.HttpServerResponse =>
@@ -260,7 +273,7 @@ const answerOf = (
   const headers = storedFields(response.headers, verdict.except)
   // Node would give every answer a new one, and an answer's age is counted from it.
   headers["date"] ??= formatDate(receivedAt)
-  if (response.status === 200 && body !== undefined) headers["etag"] ??= weakEtag(body)
+  if (response.status === 200 && body !== undefined && rules.etag !== undefined) headers["etag"] ??= rules.etag(body)
   const vary = mergeVary(headers["vary"], rules.addedVary)
   if (vary !== undefined) headers["vary"] = vary
   return {
@@ -270,6 +283,7 @@ const answerOf = (
     status: response.status,
     statusText: response.statusText,
     headers,
+    setCookies: rules.setCookie === "store" ? setCookiesOf(response) : [],
     body,
     receivedAt,
     initialAgeMillis: verdict.initialAgeMillis,
@@ -292,6 +306,17 @@ export const withVary = (
   const vary = mergeVary(response.headers["vary"], names)
   return vary === response.headers["vary"] ? response : Response.setHeader(response, "vary", vary!)
 }
+
+/** `HttpServerResponse` has no way to take fields off; the body stays the one it is. */
+export const withoutFields = (
+  response: Response.HttpServerResponse,
+  names: ReadonlySet<string>
+): Response.HttpServerResponse =>
+  Array.from(names).some((name) => response.headers[name] !== undefined)
+    ? Object.assign(Object.create(Object.getPrototypeOf(response) as object) as Response.HttpServerResponse, response, {
+      headers: Headers.remove(response.headers, Array.from(names))
+    })
+    : response
 
 // -----------------------------------------------------------------------------
 // bodies
@@ -363,11 +388,9 @@ const streamed = (
 
 /** The response with its body in memory. */
 const complete = (response: Response.HttpServerResponse, bytes: Uint8Array | undefined): Response.HttpServerResponse =>
-  response.body._tag !== "Stream" ? response : fromBytes(
-    response.status,
-    response.statusText,
-    response.headers,
-    bytes
+  response.body._tag !== "Stream" ? response : withCookies(
+    fromBytes(response.status, response.statusText, response.headers, bytes),
+    response.cookies
   )
 
 /** A response with these headers and no others. A body given a type by `HttpBody` would change the type that is there. */
