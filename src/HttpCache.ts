@@ -29,6 +29,7 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Cache from "./Cache.js"
+import { ruleKey } from "./internal/http/noVarySearch.js"
 import { keysOfUrl } from "./internal/http/request.js"
 import { handle } from "./internal/httpCache/answer.js"
 import type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
@@ -267,7 +268,7 @@ const provided = (options: Options) =>
 
 /**
  * Removes what is cached for a URL, all variants of it, and answers whether there was
- * something. An answer that is being made is not stored. `url` is absolute, or a path,
+ * something. With `noVarySearch` also what is cached for others of the path by that rule. An answer that is being made is not stored. `url` is absolute, or a path,
  * with its query if it has one, at `origin` or at the origin of the current request.
  *
  * @example
@@ -289,7 +290,8 @@ export const invalidate = (url: string, target: Target = {}): Effect.Effect<bool
       const expected = "an absolute URL, or a path with an origin or in a request"
       throw new InvalidOption({ module: "HttpCache", option: "url", value: url, expected })
     }
-    return Effect.map(Cache.invalidateMany(makeCache(policy), keys), (count) => count > 0)
+    const all = keys.flatMap((key) => [key, ruleKey(key)])
+    return Effect.map(Cache.invalidateMany(makeCache(policy), all), (count) => count > 0)
   })
 
 /**

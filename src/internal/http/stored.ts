@@ -48,7 +48,16 @@ export interface Variance {
   readonly tags: ReadonlyArray<string>
 }
 
-export type Stored = Answer | Variance
+/** Which parts of a path's queries do not matter, as its last answer said (`No-Vary-Search`). */
+export interface Search {
+  readonly _tag: "Search"
+  /** Of the answers that were stored by it: without this, all of them are gone. */
+  readonly generation: string
+  readonly rule: string
+  readonly lifetimeMillis: number
+}
+
+export type Stored = Answer | Variance | Search
 
 /** Changes with the form. */
 export const format = "http:3"
@@ -58,7 +67,7 @@ const text = new TextDecoder("utf-8", { fatal: true })
 const noBytes = new Uint8Array(0)
 
 export const encode = (stored: Stored): Uint8Array => {
-  const { tags: _, ...rest } = stored
+  const { tags: _, ...rest } = { tags: undefined, ...stored }
   const head = utf8.encode(JSON.stringify({ ...rest, body: stored._tag === "Answer" && stored.body !== undefined }))
   const body = stored._tag === "Answer" && stored.body !== undefined ? stored.body : noBytes
   const bytes = new Uint8Array(4 + head.length + body.length)
@@ -87,6 +96,12 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
   if (head["_tag"] === "Variance") {
     return isText(generation) && Array.isArray(names) && names.every(isText) && isTime(head["lifetimeMillis"])
       ? { _tag: "Variance", generation, names, lifetimeMillis: head["lifetimeMillis"], tags: [] }
+      : undefined
+  }
+  if (head["_tag"] === "Search") {
+    const { lifetimeMillis, rule } = head
+    return isText(generation) && isText(rule) && isTime(lifetimeMillis)
+      ? { _tag: "Search", generation, rule, lifetimeMillis }
       : undefined
   }
   return head["_tag"] === "Answer" && Number.isInteger(head["status"]) && typeof headers === "object" &&

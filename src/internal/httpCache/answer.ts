@@ -20,6 +20,7 @@ import { isNotModified } from "../http/conditional.js"
 import { notModifiedFields } from "../http/fields.js"
 import { currentAge, isFresh } from "../http/freshness.js"
 import { invalidatedUrls, isInvalidating } from "../http/invalidation.js"
+import { ruleKey } from "../http/noVarySearch.js"
 import { isRangeFor, parseRange } from "../http/ranges.js"
 import * as Rules from "../http/request.js"
 import { accepts, type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
@@ -28,14 +29,15 @@ import { without } from "../http/surrogate.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { type Delivery, fromBytes, withCookies, withoutFields, withVary } from "./load.js"
 import type { Policy } from "./policy.js"
+import { searching } from "./search.js"
 import {
   type App,
   type Call,
+  find,
   isPermitted,
   isSelected,
   isStored,
   mayBeStale,
-  type Outcome,
   type Site,
   type Variant,
   variantOf
@@ -52,8 +54,16 @@ export const handle = (site: Site): App =>
       if (visit === "bypass" && directives?.onlyIfCached === true) return nothingCached(site)
       return marked(site, visit === "method" ? invalidating(site, request) : site.app, { forward: visit })
     }
-    const { primary } = visit
-    const call: Call = { site, request, visit, primary, directives, isForced: false, cameAfter: site.loads }
+    const call: Call = {
+      site,
+      request,
+      visit,
+      primary: visit.primary,
+      search: undefined,
+      directives,
+      isForced: false,
+      cameAfter: site.loads
+    }
     if (unless === undefined && forcedUpdate === undefined) return answer(call)
     return Effect.flatMap(ask(unless, request), (isPast) =>
       isPast
@@ -66,8 +76,10 @@ const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest):
   Effect.tap(site.app, (response) => {
     if (!isInvalidating(request.method, response.status)) return Effect.void
     const url = Rules.urlOf(request)
+    const { isSearching, rules } = site.policy
     const keys = url === undefined ? [] : invalidatedUrls(url, response.headers)
-      .flatMap((url) => Rules.keysOfUrl(url, site.policy.rules.query, site.policy.rules.host) ?? [])
+      .flatMap((url) => Rules.keysOfUrl(url, rules.query, rules.host) ?? [])
+      .flatMap((key) => isSearching ? [key, ruleKey(key)] : [key])
     return Effect.catchAll(
       Effect.interruptible(Cache.invalidateMany(site.cache, keys)),
       (error) =>
@@ -85,7 +97,10 @@ const directivesOf = (site: Site, request: HttpServerRequest.HttpServerRequest):
     : requestDirectives(request.headers, typeof obedience === "string" ? obedience : obedience(request))
 }
 
-const answer = (call: Call): App => {
+const answer = (call: Call): App =>
+  call.site.policy.isSearching ? Effect.flatMap(searching(call), answerAt) : answerAt(call)
+
+const answerAt = (call: Call): App => {
   const { directives, isForced, primary, site, visit } = call
   if (directives?.onlyIfCached === true) return answerFromStore(call, () => nothingCached(site))
   if (visit.isHead || directives?.noStore === true) return answerFromStore(call)
@@ -105,18 +120,10 @@ const nothingCached = (site: Site): App =>
 const answerFromStore = (call: Call, otherwise = (forward: Forward): App => alone(call, forward)): App => {
   const { directives, primary, site } = call
   const cache = directives?.maxStaleMillis === undefined ? site.cache : site.kept
-  const find = (key: ReadonlyArray<unknown>): Effect.Effect<Outcome | undefined, never, any> =>
-    Effect.map(
-      Effect.option(Effect.interruptible(Cache.lookup(cache, key))),
-      (found) =>
-        found._tag === "Some" && found.value._tag !== "Miss" && found.value.exit._tag === "Success"
-          ? found.value.exit.value
-          : undefined
-    )
   return Effect.gen(function*() {
-    const first = yield* find(primary)
+    const first = yield* find(cache, primary)
     const variant = first?._tag === "Variance" ? variantOf(call, first) : undefined
-    const found = variant === undefined ? first : yield* find(variant.key)
+    const found = variant === undefined ? first : yield* find(cache, variant.key)
     const miss: Forward = variant === undefined ? "uri-miss" : "vary-miss"
     if (found?._tag !== "Answer") return yield* otherwise(miss)
     const now = yield* Clock.currentTimeMillis
@@ -148,6 +155,7 @@ const answerFromCache = (
           ? marked(site, Effect.failCause(outcome.cause), { forward, isCollapsed: true })
           : alone(call, forward)
       case "Unstored":
+      case "Search":
         return alone(call, forward)
       case "Kept":
         return Effect.flatMap(Clock.currentTimeMillis, (now) =>

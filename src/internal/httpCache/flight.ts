@@ -19,6 +19,7 @@ import { covers } from "../http/target.js"
 import { maxNames } from "../http/vary.js"
 import { type Delivery, letGo, load, type Loaded, Owner } from "./load.js"
 import { detached, isSent } from "./request.js"
+import { isUnderRule } from "./search.js"
 import {
   type App,
   type Call,
@@ -186,7 +187,12 @@ const outcomeOf = (
     case "Mistaken":
       return Effect.succeed(unstored())
     case "Answered":
-      return variant === undefined ? underUrl(call, loaded) : underVariant(call, variant, loaded)
+      return Effect.flatMap(isUnderRule(call, loaded.answer), (isUnder) =>
+        !isUnder
+          ? Effect.succeed(unstored())
+          : variant === undefined
+          ? underUrl(call, loaded)
+          : underVariant(call, variant, loaded))
   }
 }
 

@@ -33,6 +33,14 @@ export interface RequestOptions {
    */
   readonly maxVariants?: number | undefined
   /**
+   * Whether `No-Vary-Search` of answers counts: then one answer is for all queries that
+   * differ in nothing else. A path has one rule at a time, that of its last answer with
+   * one; answers without are for their own query. What a handler makes of a parameter
+   * that its answer says does not matter is sent to those who sent another value. Costs a
+   * second and a third read where nothing is stored for the whole URL. Default: false.
+   */
+  readonly noVarySearch?: boolean | undefined
+  /**
    * What of the host is part of the key, and is what the handler sees of it. `false`:
    * nothing, for an app that answers all hosts alike. A function: what it answers, as
    * `(host) => host.replace(/^www\./, "")`; where that is `undefined` the request goes past

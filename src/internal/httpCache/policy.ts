@@ -28,6 +28,8 @@ export interface Policy {
   readonly isVarying: boolean
   /** How many slots a URL has for its variants. */
   readonly maxVariants: number
+  /** Whether `No-Vary-Search` counts. */
+  readonly isSearching: boolean
   /** The field that says in one word how a request was answered. */
   readonly hitHeader: string | undefined
   /** Fields of answers that are for caches only. */
@@ -170,6 +172,7 @@ export const compile = (options: Options): Policy => {
     rules,
     isVarying: isVarying(rules),
     maxVariants: requireNumber(module, "maxVariants", options.maxVariants ?? 256, { integer: true, min: 1 }),
+    isSearching: options.noVarySearch ?? false,
     obedience: clientDirectives,
     hitHeader: hitHeader === undefined ? undefined : fieldNames("hitHeader", [hitHeader])[0],
     removed: new Set([

@@ -40,6 +40,8 @@ export interface Site {
   readonly kept: HttpEntries
   readonly app: App
   readonly unstorable: Unstorable
+  /** URLs whose answers do not say what the other answers of their path say of queries. */
+  readonly exact: Unstorable
   /** What loads in this process brought, by the number of the load. */
   readonly landed: WeakMap<Outcome, number>
   loads: number
@@ -54,6 +56,8 @@ export interface Call {
   readonly visit: Rules.Visit
   /** The key of the URL's entry; those of its variants begin with it. */
   readonly primary: ReadonlyArray<unknown>
+  /** The rule by which `primary` leaves out parts of the query; `undefined`: it has all of it. */
+  readonly search: Stored.Search | undefined
   /** What the client says of itself, as far as it is obeyed. */
   readonly directives: RequestDirectives | undefined
   readonly isForced: boolean
@@ -62,7 +66,7 @@ export interface Call {
 }
 
 export const isStored = (outcome: Outcome): outcome is Stored.Stored =>
-  outcome._tag === "Answer" || outcome._tag === "Variance"
+  outcome._tag === "Answer" || outcome._tag === "Variance" || outcome._tag === "Search"
 
 /** A variant of the generation that counts. */
 export interface Variant extends Variants.Variant {
@@ -89,7 +93,7 @@ export const isPermitted = (stored: Stored.Answer, { isAuthorized, isPersonal }:
 const codec: Codec.Codec<Outcome> = Codec.make({
   id: Stored.format,
   encode: (outcome) =>
-    outcome._tag === "Answer" || outcome._tag === "Variance"
+    isStored(outcome)
       ? Effect.succeed(Stored.encode(outcome))
       : Effect.fail(refuse(outcome, "an outcome that is not stored")),
   decode: (bytes) => {
@@ -104,7 +108,7 @@ const refuse = (value: unknown, message: string): ParseResult.ParseError =>
 export const timeToLiveMillis = (outcome: Outcome): number =>
   outcome._tag === "Answer"
     ? Math.max(0, outcome.lifetimeMillis - outcome.initialAgeMillis)
-    : outcome._tag === "Variance"
+    : isStored(outcome)
     ? outcome.lifetimeMillis
     : 0
 
@@ -127,7 +131,7 @@ export const keepMillis = (policy: Policy, outcome: Outcome): number =>
 /** What may be sent of an answer whose time is over, or was ended by a tag. */
 const served = (policy: Policy, outcome: Outcome, now: number): Outcome | undefined =>
   outcome._tag !== "Answer"
-    ? policy.graceMillis > 0 ? outcome : undefined
+    ? policy.graceMillis > 0 && outcome._tag !== "Search" ? outcome : undefined
     : mayBeStale(outcome, now)
     ? { ...outcome, isInvalidated: isFresh(outcome, now) }
     : undefined
@@ -156,12 +160,23 @@ export const makeCache = (
     tags: policy.staticTags ?? ((outcome) => "tags" in outcome ? outcome.tags : [])
   })
 
+/** What is stored under the key, for whoever waits for nobody; faults are misses. */
+export const find = (cache: HttpEntries, key: ReadonlyArray<unknown>): Effect.Effect<Outcome | undefined, never, any> =>
+  Effect.map(
+    Effect.option(Effect.interruptible(Cache.lookup(cache, key))),
+    (found) =>
+      found._tag === "Some" && found.value._tag !== "Miss" && found.value.exit._tag === "Success"
+        ? found.value.exit.value
+        : undefined
+  )
+
 export const makeSite = (policy: Policy, cache: HttpEntries, app: App): Site => ({
   policy,
   cache,
   kept: makeCache(policy, kept),
   app,
   unstorable: new Unstorable(),
+  exact: new Unstorable(),
   landed: new WeakMap(),
   loads: 0,
   isMisplaced: false
