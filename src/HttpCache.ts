@@ -30,6 +30,7 @@ import * as Option from "effect/Option"
 import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Cache from "./Cache.js"
 import { ruleKey } from "./internal/http/noVarySearch.js"
+import { maxSegments, prefixTag, segmentsOf } from "./internal/http/prefixes.js"
 import { keysOfUrl } from "./internal/http/request.js"
 import { handle } from "./internal/httpCache/answer.js"
 import type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
@@ -268,7 +269,8 @@ const provided = (options: Options) =>
 
 /**
  * Removes what is cached for a URL, all variants of it, and answers whether there was
- * something. With `noVarySearch` also what is cached for others of the path by that rule. An answer that is being made is not stored. `url` is absolute, or a path,
+ * something; with `noVarySearch` also what is cached for other queries of the path by
+ * that rule. An answer that is being made is not stored. `url` is absolute, or a path,
  * with its query if it has one, at `origin` or at the origin of the current request.
  *
  * @example
@@ -282,16 +284,40 @@ const provided = (options: Options) =>
  * @category invalidation
  */
 export const invalidate = (url: string, target: Target = {}): Effect.Effect<boolean, BackendError, CacheBackend> =>
-  Effect.flatMap(Effect.serviceOption(HttpServerRequest.HttpServerRequest), (request) => {
-    const policy = compile({ name: target.name, query: target.query, host: target.host })
-    const origin = target.origin ?? originOf(Option.getOrUndefined(request))
-    const keys = keysOfUrl(url.startsWith("/") ? origin + url : url, policy.rules.query, policy.rules.host)
-    if (keys === undefined) {
-      const expected = "an absolute URL, or a path with an origin or in a request"
-      throw new InvalidOption({ module: "HttpCache", option: "url", value: url, expected })
-    }
+  Effect.flatMap(keysOf("url", url, target), ({ keys, policy }) => {
     const all = keys.flatMap((key) => [key, ruleKey(key)])
     return Effect.map(Cache.invalidateMany(makeCache(policy), all), (count) => count > 0)
+  })
+
+/**
+ * Ends all answers of a path and of the paths below it, with every query and in all
+ * variants, of a cache made with `prefixes: true`: `/articles` ends `/articles`, `/articles/1`
+ * and `/articles?page=2`, and not `/articles-of-mine`. Costs the same however many there
+ * are. What is being made is not kept as fresh either. `mode` is that of
+ * `Cache.invalidateTags`. A prefix has eight segments at most.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ *
+ * const forget = HttpCache.invalidatePrefix("/articles", { origin: "https://example.com" })
+ * ```
+ *
+ * @since 1.0.0
+ * @category invalidation
+ */
+export const invalidatePrefix = (
+  prefix: string,
+  target: Target & { readonly mode?: "hard" | "soft" | undefined } = {}
+): Effect.Effect<void, BackendError, CacheBackend> =>
+  Effect.flatMap(keysOf("prefix", prefix, target), ({ keys, policy }) => {
+    const tags = keys.map(([, authority, path]) => {
+      const segments = segmentsOf(path)
+      if (segments.length <= maxSegments) return prefixTag(policy.name, authority, segments)
+      const expected = `a path of at most ${maxSegments} segments`
+      throw new InvalidOption({ module: "HttpCache", option: "prefix", value: prefix, expected })
+    })
+    return Cache.invalidateTags(new Set(tags), { mode: target.mode })
   })
 
 /**
@@ -309,6 +335,19 @@ export const invalidate = (url: string, target: Target = {}): Effect.Effect<bool
  * @category invalidation
  */
 export const invalidateTags: typeof Cache.invalidateTags = Cache.invalidateTags
+
+/** The keys of a URL, or of a path where the target or the current request is; one for each scheme. */
+const keysOf = (option: string, url: string, target: Target) =>
+  Effect.map(Effect.serviceOption(HttpServerRequest.HttpServerRequest), (request) => {
+    const policy = compile({ name: target.name, query: target.query, host: target.host })
+    const origin = target.origin ?? originOf(Option.getOrUndefined(request))
+    const keys = keysOfUrl(url.startsWith("/") ? origin + url : url, policy.rules.query, policy.rules.host)
+    if (keys === undefined) {
+      const expected = "an absolute URL, or a path with an origin or in a request"
+      throw new InvalidOption({ module: "HttpCache", option, value: url, expected })
+    }
+    return { keys, policy }
+  })
 
 /** Of the request that is being answered, without a slash at the end. */
 const originOf = (request: HttpServerRequest.HttpServerRequest | undefined): string => {

@@ -91,6 +91,11 @@ export interface AnswerOptions {
   /** Whether the fields of `tagsFrom` are sent to clients. Default: false. */
   readonly keepTagFields?: boolean | undefined
   /**
+   * Whether answers can be ended by `HttpCache.invalidatePrefix`. Each then has a tag for
+   * each segment of its path, eight at most, which are read with it. Default: false.
+   */
+  readonly prefixes?: boolean | undefined
+  /**
    * A field that says in one word how a request was answered, as `"X-Cache"`: `HIT`, `STALE`,
    * `MISS` (the app ran) or `BYPASS`. Default: none.
    */

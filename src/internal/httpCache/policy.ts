@@ -28,6 +28,8 @@ export interface Policy {
   readonly isVarying: boolean
   /** How many slots a URL has for its variants. */
   readonly maxVariants: number
+  /** Whether answers are tagged with the prefixes of their path. */
+  readonly isPrefixed: boolean
   /** Whether `No-Vary-Search` counts. */
   readonly isSearching: boolean
   /** The field that says in one word how a request was answered. */
@@ -172,6 +174,7 @@ export const compile = (options: Options): Policy => {
     rules,
     isVarying: isVarying(rules),
     maxVariants: requireNumber(module, "maxVariants", options.maxVariants ?? 256, { integer: true, min: 1 }),
+    isPrefixed: options.prefixes ?? false,
     isSearching: options.noVarySearch ?? false,
     obedience: clientDirectives,
     hitHeader: hitHeader === undefined ? undefined : fieldNames("hitHeader", [hitHeader])[0],

@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Cache from "../../Cache.js"
 import * as Codec from "../../Codec.js"
 import { currentAge, isFresh } from "../http/freshness.js"
+import { prefixTags } from "../http/prefixes.js"
 import type * as Rules from "../http/request.js"
 import type { RequestDirectives } from "../http/requestDirectives.js"
 import * as Stored from "../http/stored.js"
@@ -157,6 +158,9 @@ export const makeCache = (
     codec,
     timeToLive: (exit) => exit._tag === "Success" ? timeToLiveMillis(exit.value) : 0,
     grace: (exit) => exit._tag === "Success" ? keepMillis(policy, exit.value) : 0,
+    keyTags: policy.isPrefixed
+      ? ([, authority, path]) => prefixTags(policy.name, String(authority), String(path))
+      : undefined,
     tags: policy.staticTags ?? ((outcome) => "tags" in outcome ? outcome.tags : [])
   })
 
