@@ -27,6 +27,7 @@ import { accepts, type RequestDirectives, requestDirectives } from "../http/requ
 import type * as Stored from "../http/stored.js"
 import { without } from "../http/surrogate.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
+import { heed } from "./head.js"
 import { type Delivery, fromBytes, withCookies, withoutFields, withVary } from "./load.js"
 import type { Policy } from "./policy.js"
 import { searching } from "./search.js"
@@ -118,8 +119,8 @@ const nothingCached = (site: Site): App =>
 
 /** Without waiting for anybody: what is stored, or the app's own answer. A HEAD fills nothing. */
 const answerFromStore = (call: Call, otherwise = (forward: Forward): App => alone(call, forward)): App => {
-  const { directives, primary, site } = call
-  const cache = directives?.maxStaleMillis === undefined ? site.cache : site.kept
+  const { directives, primary, site, visit } = call
+  const cache = visit.isHead || directives?.maxStaleMillis !== undefined ? site.kept : site.cache
   return Effect.gen(function*() {
     const first = yield* find(cache, primary)
     const variant = first?._tag === "Variance" ? variantOf(call, first) : undefined
@@ -129,6 +130,13 @@ const answerFromStore = (call: Call, otherwise = (forward: Forward): App => alon
     const now = yield* Clock.currentTimeMillis
     const use = usability(call, found, variant, now)
     if (use === "usable" && !call.isForced) return yield* serve(call, found, now, miss)
+    if (visit.isHead && use === "outdated" && directives?.onlyIfCached !== true && directives?.noStore !== true) {
+      return yield* alone(
+        call,
+        isFresh(found, now) ? "request" : "stale",
+        (response) => heed(call, variant, found, response, now)
+      )
+    }
     return yield* otherwise(use === "outdated" ? "stale" : use === "other" ? miss : "request")
   })
 }
@@ -230,12 +238,19 @@ const isFor = (call: Call, stored: Stored.Answer, variant: Variant | undefined):
 }
 
 /** Forward, for this request only. The app sees its preconditions and ranges, and answers them. */
-const alone = (call: Call, forward: Forward): App => {
+const alone = (
+  call: Call,
+  forward: Forward,
+  heeding = (_: Response.HttpServerResponse): Effect.Effect<void, never, any> => Effect.void
+): App => {
   const { request, site, visit } = call
   const headers = { ...visit.fields, ...Rules.conditionalFields(request.headers) }
   return marked(
     site,
-    Effect.map(asIf(call, requestOf(call, headers)), (response) => withVary(response, site.policy.load.addedVary)),
+    Effect.map(
+      Effect.tap(asIf(call, requestOf(call, headers)), heeding),
+      (response) => withVary(response, site.policy.load.addedVary)
+    ),
     { forward }
   )
 }

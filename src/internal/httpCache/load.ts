@@ -228,8 +228,8 @@ const run = (
     }
   })
 
-/** What was stored, with the fields of the 304 that says that it is still the one. */
-const validated = (previous: Answer, notModified: Response.HttpServerResponse): Response.HttpServerResponse => {
+/** What was stored, with the fields of the response that says that it is still the one. */
+export const validated = (previous: Answer, notModified: Response.HttpServerResponse): Response.HttpServerResponse => {
   // Its own validator is not the app's: it must not become one.
   const { etag, ...rest } = previous.headers
   const kept = previous.validating["if-none-match"] === undefined || etag === undefined ? rest : { ...rest, etag }
@@ -262,7 +262,7 @@ const withValidators = (response: Response.HttpServerResponse, { headers }: Answ
     etag: response.headers["etag"] ?? headers["etag"]
   })
 
-const answerOf = (
+export const answerOf = (
   response: Response.HttpServerResponse,
   body: Uint8Array | undefined,
   verdict: Storable,
