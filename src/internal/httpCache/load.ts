@@ -8,7 +8,6 @@
  * 5. the scope is closed, or handed to the request that the response is for
  */
 import * as Cookies from "@effect/platform/Cookies"
-import * as Headers from "@effect/platform/Headers"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpBody from "@effect/platform/HttpBody"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
@@ -27,6 +26,7 @@ import type { Answer } from "../http/stored.js"
 import { freshened, isAbout } from "../http/validation.js"
 import { mergeVary } from "../http/vary.js"
 import { type Bounds, capture, type Captured } from "./capture.js"
+import { fromBytes, setCookiesOf, withCookies, withVary } from "./response.js"
 
 // -----------------------------------------------------------------------------
 // the one that a response is for
@@ -245,16 +245,6 @@ export const validated = (previous: Answer, notModified: Response.HttpServerResp
   )
 }
 
-export const withCookies = (
-  response: Response.HttpServerResponse,
-  cookies: Cookies.Cookies
-): Response.HttpServerResponse => Cookies.isEmpty(cookies) ? response : Response.mergeCookies(response, cookies)
-
-const setCookiesOf = ({ cookies, headers }: Response.HttpServerResponse): ReadonlyArray<string> => [
-  ...(headers["set-cookie"] === undefined ? [] : [headers["set-cookie"]]),
-  ...Cookies.toSetCookieHeaders(cookies)
-]
-
 /** The response with the date and the validator that the next ones will have. */
 const withValidators = (response: Response.HttpServerResponse, { headers }: Answer): Response.HttpServerResponse =>
   Response.setHeaders(response, {
@@ -298,25 +288,6 @@ export const answerOf = (
     tags
   }
 }
-
-export const withVary = (
-  response: Response.HttpServerResponse,
-  names: ReadonlyArray<string>
-): Response.HttpServerResponse => {
-  const vary = mergeVary(response.headers["vary"], names)
-  return vary === response.headers["vary"] ? response : Response.setHeader(response, "vary", vary!)
-}
-
-/** `HttpServerResponse` has no way to take fields off; the body stays the one it is. */
-export const withoutFields = (
-  response: Response.HttpServerResponse,
-  names: ReadonlySet<string>
-): Response.HttpServerResponse =>
-  Array.from(names).some((name) => response.headers[name] !== undefined)
-    ? Object.assign(Object.create(Object.getPrototypeOf(response) as object) as Response.HttpServerResponse, response, {
-      headers: Headers.remove(response.headers, Array.from(names))
-    })
-    : response
 
 // -----------------------------------------------------------------------------
 // bodies
@@ -392,17 +363,3 @@ const complete = (response: Response.HttpServerResponse, bytes: Uint8Array | und
     fromBytes(response.status, response.statusText, response.headers, bytes),
     response.cookies
   )
-
-/** A response with these headers and no others. A body given a type by `HttpBody` would change the type that is there. */
-export const fromBytes = (
-  status: number,
-  statusText: string | undefined,
-  headers: Readonly<Record<string, string>>,
-  bytes: Uint8Array | undefined
-): Response.HttpServerResponse => {
-  if (bytes === undefined) return Response.empty({ status, statusText, headers })
-  const { "content-type": contentType, ...rest } = headers
-  return contentType === undefined
-    ? Response.raw(bytes, { status, statusText, headers: { ...rest, "content-length": String(bytes.length) } })
-    : Response.uint8Array(bytes, { status, statusText, headers: rest, contentType })
-}
