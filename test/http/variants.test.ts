@@ -55,7 +55,7 @@ describe("the slot of a variant", () => {
     const slots = new Set(Array.from({ length: 1000 }, (_, i) => JSON.stringify(variant(String(i), 8).key)))
     assert.strictEqual(slots.size, 8)
     assert.deepStrictEqual(variant("a", 8), variant("a", 8))
-    assert.deepStrictEqual(variant("a", 256).key, ["u", 80])
+    assert.deepStrictEqual(variant("a", 256).key, ["u", 75])
   })
 
   it("does not tell values apart, the digest does", () => {
@@ -70,6 +70,7 @@ describe("the slot of a variant", () => {
     assert.notDeepEqual(ada!.key, bob!.key)
     assert.notStrictEqual(ada!.digest, bob!.digest)
     assert.notInclude(JSON.stringify(ada), "ada")
+    assert.notInclude(JSON.stringify(variant("secret", 1)), "secret")
     assert.notDeepEqual(
       variant("a", 1, { cookies: { vary: ["c"] } }, { cookie: "c=1" }).key,
       variant("a", 1, { cookies: { vary: ["c"] } }, { cookie: "c=2" }).key
