@@ -272,7 +272,7 @@ describe("options that are none are refused", () => {
   it("by name", () => {
     throws({ setCookie: "keep" }, /setCookie must be "bypass", "strip" or "store"/)
     throws({ statuses: { 404: "never" } }, /statuses must be a duration/)
-    throws({ statuses: 404 }, /statuses must be status codes/)
+    for (const statuses of [404, { ok: "1 minute" }, [99], null]) throws({ statuses }, /statuses must be status codes/)
     throws({ tagsFrom: ["a b"] }, /tagsFrom must be a list of field names/)
     throws({ hitHeader: "X Cache" }, /hitHeader must be/)
     throws({ etag: "md5" }, /etag must be/)

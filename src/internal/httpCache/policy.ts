@@ -54,6 +54,8 @@ const question = (given: ((...args: ReadonlyArray<any>) => boolean | Effect.Effe
     return typeof answer === "boolean" ? Effect.succeed(answer) : answer
   }
 
+const isNoStatus = (status: unknown): boolean => !/^[1-9]\d\d$/.test(String(status))
+
 type Invalid = (option: string, value: unknown, expected: string) => InvalidOption
 
 const normalisersOf = (
@@ -146,7 +148,8 @@ export const compile = (options: Options): Policy => {
   }
   if (
     options.statuses !== undefined && options.statuses !== "any" &&
-    (typeof options.statuses !== "object" || options.statuses === null)
+    (typeof options.statuses !== "object" || options.statuses === null ||
+      (Array.isArray(options.statuses) ? options.statuses : Object.keys(options.statuses)).some(isNoStatus))
   ) {
     throw invalid("statuses", options.statuses, `status codes, status codes with durations, or "any"`)
   }
