@@ -13,23 +13,15 @@ import { selectingValues } from "./vary.js"
 export interface Variant {
   /** Of the entry. */
   readonly key: ReadonlyArray<unknown>
-  /** Of the selecting values: what the entry must have. Nobody's credentials can be read from it. */
+  /** Of the selecting values: what the entry must have. */
   readonly digest: string
 }
 
 const digestOf = (values: unknown): string => hash("sha256", JSON.stringify(values), "base64url")
 
-/** Values that are short, and say nothing about who asks, are their own digest. */
-const longestText = 100
-const isOpen = (name: string): boolean => name.startsWith("accept")
-
-/** FNV-1a: whoever wants two values in one slot has them soon, with any hash. */
-const slotOf = (digest: string, slots: number): number | string => {
-  if (slots === Infinity) return digest
-  let mixed = 0x811c9dc5
-  for (let i = 0; i < digest.length; i++) mixed = Math.imul(mixed ^ digest.charCodeAt(i), 0x01000193)
-  return (mixed >>> 0) % slots
-}
+/** The slot of a digest: its first 32 bits. */
+const slotOf = (digest: string, slots: number): number | string =>
+  slots === Infinity ? digest : Buffer.from(digest.slice(0, 6), "base64url").readUInt32BE() % slots
 
 /** The variant that answers these fields, in one of `slots`. Who asks, where that is part of the key, has slots of their own. */
 export const variantOf = (
@@ -39,9 +31,7 @@ export const variantOf = (
   names: ReadonlyArray<string>,
   slots: number
 ): Variant => {
-  const values = JSON.stringify([selectingValues(fields, rules.vary), selectingValues(fields, names)])
-  const isText = values.length <= longestText && names.every(isOpen) && rules.vary.every(isOpen)
-  const selecting = isText ? values : hash("sha256", values, "base64url")
+  const selecting = digestOf([selectingValues(fields, rules.vary), selectingValues(fields, names)])
   const isPerUser = rules.authorization === "per user"
   if (typeof rules.cookies !== "object" && !isPerUser) {
     return { key: [...primary, slotOf(selecting, slots)], digest: selecting }
