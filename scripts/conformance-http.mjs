@@ -29,7 +29,10 @@ const profiles = {
     heuristic: true,
     authorization: "shared",
     cookies: "ignore",
-    staleIfError: "1 hour"
+    staleIfError: "1 hour",
+    clientDirectives: "full",
+    // A client's equal preferences are settled by the app's order: any will do, but there must be one.
+    languages: ["de", "en"]
   },
   default: {}
 }

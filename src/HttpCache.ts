@@ -29,8 +29,11 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Cache from "./Cache.js"
+import { ruleKey } from "./internal/http/noVarySearch.js"
+import { maxSegments, prefixTag, segmentsOf } from "./internal/http/prefixes.js"
 import { keysOfUrl } from "./internal/http/request.js"
 import { handle } from "./internal/httpCache/answer.js"
+import type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
 import { compile } from "./internal/httpCache/policy.js"
 import { makeCache, makeSite } from "./internal/httpCache/site.js"
 import { InvalidOption } from "./internal/options.js"
@@ -39,6 +42,8 @@ import { InvalidOption } from "./internal/options.js"
 // models
 // -----------------------------------------------------------------------------
 
+export type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
+
 /**
  * What is cached, for how long, and who may have it. The defaults are safe; what
  * loosens them says so.
@@ -46,7 +51,7 @@ import { InvalidOption } from "./internal/options.js"
  * @since 1.0.0
  * @category models
  */
-export interface Options {
+export interface Options extends RequestOptions, AnswerOptions {
   /** The cache's share of the backend. Default: `"http"`. */
   readonly name?: string | undefined
   /**
@@ -73,7 +78,9 @@ export interface Options {
   readonly heuristic?: boolean | undefined
   /**
    * Fields that speak to this cache in place of `Cache-Control`, the first that is there,
-   * as a name of your own before `CDN-Cache-Control` (RFC 9213). Default: `["CDN-Cache-Control"]`.
+   * as a name of your own before `CDN-Cache-Control` (RFC 9213). `Surrogate-Control` is
+   * read as the Edge Architecture Specification says, and is not sent to clients.
+   * Default: `["CDN-Cache-Control"]`.
    */
   readonly targets?: ReadonlyArray<string> | undefined
   /** Request fields that are part of every key, and of every answer's `Vary`. Default: none. */
@@ -113,9 +120,10 @@ export interface Options {
   /**
    * Which answers are stored. `"any"`: all that say how long they are fresh; whoever can
    * provoke an error then chooses what others get. Default: 200, 203, 204, 300, 301, 302,
-   * 307, 308, 404 and 410.
+   * 307, 308, 404 and 410. As a record, further ones, and how long answers with them are
+   * fresh that do not say so: `{ 404: "10 seconds" }`.
    */
-  readonly statuses?: ReadonlyArray<number> | "any" | undefined
+  readonly statuses?: ReadonlyArray<number> | Readonly<Record<number, Duration.DurationInput>> | "any" | undefined
   /** A longer body is sent, not stored. Default: 1 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** A stream that takes longer than this is sent, not stored. Default: 5 seconds. */
@@ -144,12 +152,12 @@ export interface Options {
 }
 
 /**
- * Which entry `invalidate` means: the `name` and `query` that the cache was made with.
+ * Which entry `invalidate` means: the `name`, `query` and `host` that the cache was made with.
  *
  * @since 1.0.0
  * @category models
  */
-export interface Target extends Pick<Options, "name" | "query"> {
+export interface Target extends Pick<Options, "name" | "query" | "host"> {
   /**
    * Where a path belongs, as `"https://example.com"`. Default: where the request that is
    * being answered belongs.
@@ -263,7 +271,8 @@ const provided = (options: Options) =>
 
 /**
  * Removes what is cached for a URL, all variants of it, and answers whether there was
- * something. An answer that is being made is not stored. `url` is absolute, or a path,
+ * something; with `noVarySearch` also what is cached for other queries of the path by
+ * that rule. An answer that is being made is not stored. `url` is absolute, or a path,
  * with its query if it has one, at `origin` or at the origin of the current request.
  *
  * @example
@@ -277,15 +286,69 @@ const provided = (options: Options) =>
  * @category invalidation
  */
 export const invalidate = (url: string, target: Target = {}): Effect.Effect<boolean, BackendError, CacheBackend> =>
-  Effect.flatMap(Effect.serviceOption(HttpServerRequest.HttpServerRequest), (request) => {
-    const policy = compile({ name: target.name, query: target.query })
+  Effect.flatMap(keysOf("url", url, target), ({ keys, policy }) => {
+    const all = keys.flatMap((key) => [key, ruleKey(key)])
+    return Effect.map(Cache.invalidateMany(makeCache(policy), all), (count) => count > 0)
+  })
+
+/**
+ * Ends all answers of a path and of the paths below it, with every query and in all
+ * variants, of a cache made with `prefixes: true`: `/articles` ends `/articles`, `/articles/1`
+ * and `/articles?page=2`, and not `/articles-of-mine`. Costs the same however many there
+ * are. What is being made is not kept as fresh either. `mode` is that of
+ * `Cache.invalidateTags`. A prefix has eight segments at most.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ *
+ * const forget = HttpCache.invalidatePrefix("/articles", { origin: "https://example.com" })
+ * ```
+ *
+ * @since 1.0.0
+ * @category invalidation
+ */
+export const invalidatePrefix = (
+  prefix: string,
+  target: Target & { readonly mode?: "hard" | "soft" | undefined } = {}
+): Effect.Effect<void, BackendError, CacheBackend> =>
+  Effect.flatMap(keysOf("prefix", prefix, target), ({ keys, policy }) => {
+    const tags = keys.map(([, authority, path]) => {
+      const segments = segmentsOf(path)
+      if (segments.length <= maxSegments) return prefixTag(policy.name, authority, segments)
+      const expected = `a path of at most ${maxSegments} segments`
+      throw new InvalidOption({ module: "HttpCache", option: "prefix", value: prefix, expected })
+    })
+    return Cache.invalidateTags(new Set(tags), { mode: target.mode })
+  })
+
+/**
+ * Ends all answers that depend on one of the tags, and whatever else does, in every cache
+ * of the backend: what `tags` and `tagsFrom` name. It is `Cache.invalidateTags`.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ *
+ * const forget = HttpCache.invalidateTags(["article:1"])
+ * ```
+ *
+ * @since 1.0.0
+ * @category invalidation
+ */
+export const invalidateTags: typeof Cache.invalidateTags = Cache.invalidateTags
+
+/** The keys of a URL, or of a path where the target or the current request is; one for each scheme. */
+const keysOf = (option: string, url: string, target: Target) =>
+  Effect.map(Effect.serviceOption(HttpServerRequest.HttpServerRequest), (request) => {
+    const policy = compile({ name: target.name, query: target.query, host: target.host })
     const origin = target.origin ?? originOf(Option.getOrUndefined(request))
-    const keys = keysOfUrl(url.startsWith("/") ? origin + url : url, policy.rules.query)
+    const keys = keysOfUrl(url.startsWith("/") ? origin + url : url, policy.rules.query, policy.rules.host)
     if (keys === undefined) {
       const expected = "an absolute URL, or a path with an origin or in a request"
-      throw new InvalidOption({ module: "HttpCache", option: "url", value: url, expected })
+      throw new InvalidOption({ module: "HttpCache", option, value: url, expected })
     }
-    return Effect.map(Cache.invalidateMany(makeCache(policy), keys), (count) => count > 0)
+    return { keys, policy }
   })
 
 /** Of the request that is being answered, without a slash at the end. */

@@ -139,7 +139,7 @@ describe("what goes past the cache", () => {
     assert.notStrictEqual(result(asked("/", { "content-length": "0" })), "bypass")
   })
 
-  it("preconditions of writes (RFC 9110 §13.1.1, §13.1.4)", () => {
+  it("preconditions that are not applicable to a cache (RFC 9111 §4.3.2): If-Match and If-Unmodified-Since", () => {
     assert.strictEqual(result(asked("/", { "if-match": "*" })), "bypass")
     assert.strictEqual(result(asked("/", { "if-unmodified-since": "x" })), "bypass")
   })

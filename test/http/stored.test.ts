@@ -4,9 +4,11 @@ import * as Stored from "../../src/internal/http/stored.js"
 const answer: Stored.Answer = {
   _tag: "Answer",
   generation: "g",
+  variant: "v",
   status: 200,
   statusText: undefined,
   headers: { "content-type": "text/plain", "x-ä": "ü" },
+  setCookies: ["a=1; Path=/"],
   body: new Uint8Array([0, 255, 128]),
   receivedAt: 1,
   initialAgeMillis: 2,
@@ -17,6 +19,7 @@ const answer: Stored.Answer = {
   validating: { "if-none-match": "\"a\"" },
   whileRevalidateMillis: 4,
   ifErrorMillis: 5,
+  mayBeStale: true,
   tags: []
 }
 const variance: Stored.Variance = { _tag: "Variance", generation: "g", names: ["accept"], lifetimeMillis: 5, tags: [] }

@@ -56,7 +56,7 @@ export const fieldsOf = (argument: string): Restriction => {
   return names.length > 0 && names.every(isToken) ? names : true
 }
 
-interface Directive {
+export interface Directive {
   readonly name: string
   /** Well-formed. */
   readonly argument: string | undefined
@@ -77,14 +77,15 @@ const directiveOf = (member: string): Directive | undefined => {
     : { name, argument: quoted[1]!.replace(/\\(.)/gs, "$1"), isMalformed: false }
 }
 
+/** The directives of a field's value, in order; what has no name is left out. */
+export const directivesIn = (value: string | undefined): ReadonlyArray<Directive> =>
+  value === undefined ? [] : listOf(value).flatMap((member) => directiveOf(member) ?? [])
+
 export const parseCacheControl = (value: string | undefined): CacheControl => {
   const parsed: { -readonly [K in keyof CacheControl]: CacheControl[K] } = { ...silent }
-  for (const member of value === undefined ? [] : listOf(value)) {
-    const directive = directiveOf(member)
-    if (directive === undefined) continue
-    const { argument, isMalformed } = directive
+  for (const { argument, isMalformed, name } of directivesIn(value)) {
     const restriction = argument === undefined ? true : fieldsOf(argument)
-    switch (directive.name) {
+    switch (name) {
       case "no-store":
         parsed.noStore = true
         break

@@ -14,19 +14,32 @@ export interface Status {
   readonly isCollapsed?: boolean | undefined
   /** How long the answer is still fresh; negative where it is stale. */
   readonly ttlMillis?: number | undefined
+  /** Why it was neither sent from the cache nor forwarded. */
+  readonly detail?: string | undefined
 }
 
 /** The cache's name as a structured field item: a token where it is one. */
 export const identifierOf = (name: string): string =>
   /^[A-Za-z*]/.test(name) && isToken(name) ? name : `"${name.replace(/["\\]/g, "\\$&").replace(/[^\x20-\x7e]/g, "?")}"`
 
-const statusText = (identifier: string, { forward, isCollapsed, isStored, ttlMillis }: Status): string => {
+const statusText = (identifier: string, { detail, forward, isCollapsed, isStored, ttlMillis }: Status): string => {
+  if (detail !== undefined) return `${identifier}; detail=${detail}`
   const parts = [identifier, forward === undefined ? "hit" : `fwd=${forward}`]
   if (ttlMillis !== undefined) parts.push(`ttl=${Math.floor(ttlMillis / 1000)}`)
   if (isStored === true) parts.push("stored")
   if (isCollapsed === true) parts.push("collapsed")
   return parts.join("; ")
 }
+
+/** In one word, for people and for tools that know no `Cache-Status`. */
+export const plainStatus = ({ detail, forward, ttlMillis }: Status): "HIT" | "STALE" | "MISS" | "BYPASS" =>
+  detail !== undefined
+    ? "MISS"
+    : forward === undefined
+    ? ttlMillis !== undefined && ttlMillis < 0 ? "STALE" : "HIT"
+    : forward === "bypass" || forward === "method"
+    ? "BYPASS"
+    : "MISS"
 
 /** §2: the cache nearest to the origin comes first. */
 export const appendStatus = (value: string | undefined, identifier: string, status: Status): string =>

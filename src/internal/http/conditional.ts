@@ -15,6 +15,13 @@ export interface Preconditions {
 export const weakEtag = (body: Uint8Array): string =>
   `W/"${createHash("sha256").update(body).digest("base64url").slice(0, 27)}"`
 
+/** A strong validator: every byte is the same, and nothing that comes after changes one. */
+export const strongEtag = (body: Uint8Array): string => weakEtag(body).slice(2)
+
+/** RFC 9110 §8.8.3 */
+export const isEtag = (text: unknown): boolean =>
+  typeof text === "string" && /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/.test(text)
+
 const opaque = /(?:W\/)?"[\x21\x23-\x7e\x80-\uffff]*"/g
 
 /** §13.1.2, by weak comparison (§8.8.3.2). */

@@ -14,7 +14,6 @@ import {
   showQuery,
   splitTarget
 } from "./target.js"
-import { selectingValues } from "./vary.js"
 
 export type CookieRule = "shared" | "bypass" | "ignore" | { readonly vary: ReadonlyArray<string> }
 export type AuthorizationRule = "bypass" | "per user" | "shared"
@@ -28,7 +27,17 @@ export interface RequestRules {
   readonly credentials: ReadonlyArray<string>
   /** Fields that are always part of the key, in lower case, sorted. */
   readonly vary: ReadonlyArray<string>
+  /** What the key and the handler have of the authority; `false`: nothing. Default: all of it. */
+  readonly host?: HostRule | undefined
+  /** What the key and the handler have of a field, by its name in lower case. */
+  readonly normalisers?: ReadonlyMap<string, Normaliser> | undefined
 }
+
+/** `undefined`: not a host of the app's. */
+export type HostRule = boolean | ((host: string) => string | undefined)
+
+/** `undefined`: as if the field were not there. */
+export type Normaliser = (value: string | undefined) => string | undefined
 
 /** A request as it came. */
 export interface Asked {
@@ -51,6 +60,8 @@ export interface Visit {
   /** It has credentials that its handler sees and its key has not. */
   readonly isAuthorized: boolean
   readonly preconditions: Preconditions
+  /** In place of the authority that came; `undefined` where that is shown as it is. */
+  readonly authority: string | undefined
   /** What the handler may see, without preconditions and ranges: those are answered here. */
   readonly fields: Fields
 }
@@ -107,12 +118,18 @@ const shownFields = (headers: Fields, rules: RequestRules, authority: string, sc
     if (!unkeyed.has(name) || rules.vary.includes(name)) shown[name] = headers[name]
   }
   for (const name of conditional) delete shown[name]
-  if (has(shown, "host")) shown["host"] = authority
+  if (rules.host === false) delete shown["host"]
+  else if (has(shown, "host")) shown["host"] = authority
   if (has(shown, "x-forwarded-proto") && !rules.vary.includes("x-forwarded-proto")) shown["x-forwarded-proto"] = scheme
   if (typeof rules.cookies === "object" || rules.cookies === "ignore") {
     const kept = rules.cookies === "ignore" ? undefined : cookiesNamed(shown["cookie"], rules.cookies.vary)
     if (kept === undefined) delete shown["cookie"]
     else shown["cookie"] = kept
+  }
+  for (const [name, normalise] of rules.normalisers ?? []) {
+    const value = normalise(shown[name])
+    if (value === undefined) delete shown[name]
+    else shown[name] = value
   }
   return shown
 }
@@ -151,11 +168,14 @@ export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
   if (rules.cookies === "bypass" && has(headers, "cookie")) return "bypass"
   const located = locate(asked)
   if (located === undefined) return "bypass"
-  const { authority, scheme, target } = located
+  const { scheme, target } = located
+  const authority = keyedAuthority(rules.host, located.authority)
+  if (authority === undefined) return "bypass"
   let fields: Fields | undefined
   return {
     primary: primaryKey(scheme, authority, target, rules.query),
     isHead: method === "HEAD",
+    authority: authority === located.authority ? undefined : authority,
     isPersonal: rules.cookies === "shared" && has(headers, "cookie"),
     isAuthorized: rules.authorization === "shared" && isAuthorized,
     preconditions: { ifNoneMatch: headers["if-none-match"], ifModifiedSince: headers["if-modified-since"] },
@@ -166,16 +186,27 @@ export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
   }
 }
 
+/** What of an authority is part of the key; `undefined` where it is not one of the app's. */
+const keyedAuthority = (rule: HostRule | undefined, authority: string): string | undefined =>
+  typeof rule === "function" ? rule(authority)?.toLowerCase() : rule === false ? "" : authority
+
 const schemeOf = (scheme: string | undefined): string => scheme?.toLowerCase() === "https" ? "https" : "http"
 
 /** The targets that the handler is shown. */
 export const shownTargets = (
   asked: Asked,
-  rule: QueryRule
-): { readonly url: string; readonly originalUrl: string } => ({
-  url: showQuery(asked.url, rule),
-  originalUrl: showQuery(asked.originalUrl, rule)
-})
+  rule: QueryRule,
+  /** In place of the one in a target in absolute form. */
+  authority?: string | undefined
+): { readonly url: string; readonly originalUrl: string } => {
+  const form = authority === undefined ? undefined : originForm(asked.originalUrl)
+  const original = form?.authority === undefined
+    ? asked.originalUrl
+    : authority === ""
+    ? form.target
+    : `${form.scheme}://${authority}${form.target}`
+  return { url: showQuery(asked.url, rule), originalUrl: showQuery(original, rule) }
+}
 
 /** Whether every answer has variants, whatever it says. */
 export const isVarying = (rules: RequestRules): boolean =>
@@ -199,31 +230,23 @@ export const declaredVary = (
   ...(rules.authorization === "per user" ? ["Authorization", ...credentials] : [])
 ]
 
-/** The key of the variant that answers these fields. */
-export const variantKey = (
-  primary: PrimaryKey,
-  rules: RequestRules,
-  fields: Fields,
-  names: ReadonlyArray<string>
-): ReadonlyArray<unknown> => [
-  ...primary,
-  selectingValues(fields, rules.vary),
-  selectingValues(fields, names),
-  typeof rules.cookies === "object" ? fields["cookie"] : undefined,
-  rules.authorization === "per user" ? rules.credentials.map((name) => fields[name]) : undefined
-]
-
 /** The keys of a URL's entries: one for each scheme that the requests may have come by. */
-export const keysOfUrl = (url: string, rule: QueryRule): ReadonlyArray<PrimaryKey> | undefined => {
+export const keysOfUrl = (
+  url: string,
+  rule: QueryRule,
+  host?: HostRule | undefined
+): ReadonlyArray<PrimaryKey> | undefined => {
   const form = originForm(url)
   if (form?.authority === undefined) return undefined
+  const authority = keyedAuthority(host, form.authority)
+  if (authority === undefined) return []
   const { path, query } = splitTarget(form.target)
   // A fragment is not sent.
   const target = joinTarget({
     path: path.split("#", 1)[0]!,
     query: path.includes("#") ? undefined : query?.split("#", 1)[0]
   })
-  return ["http", "https"].map((scheme) => primaryKey(scheme, form.authority!, target, rule))
+  return ["http", "https"].map((scheme) => primaryKey(scheme, authority, target, rule))
 }
 
 /** Tells senders apart, not requests: ignored where requests are compared. */

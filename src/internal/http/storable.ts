@@ -14,6 +14,10 @@ export interface StoreRules {
   readonly timeToLiveMillis: number | undefined
   /** `undefined`: the usual ones. */
   readonly statuses: ReadonlySet<number> | "any" | undefined
+  /** Further statuses, and how long responses with them are fresh that do not say so, in milliseconds. */
+  readonly lives?: ReadonlyMap<number, number> | undefined
+  /** Whether responses with `Set-Cookie` are stored, and with it or without. */
+  readonly setCookie?: "bypass" | "strip" | "store" | undefined
   /** Request fields that are part of the key, in lower case. */
   readonly declared: ReadonlySet<string>
   /** Whether responses that only say when they were changed are fresh for a while (§4.2.2). */
@@ -24,6 +28,8 @@ export interface StoreRules {
   readonly graceMillis?: number | undefined
   /** How long stale responses may be sent in place of errors. */
   readonly staleIfErrorMillis?: number | undefined
+  /** Whether stale responses are kept for clients that take them (§5.2.1.2). */
+  readonly isKeepingStale?: boolean | undefined
 }
 
 /** A response, and what matters of its request. */
@@ -59,6 +65,8 @@ export interface Storable {
   readonly whileRevalidateMillis: number
   /** §4.2.4, RFC 5861 §4: how long it may be sent stale in place of an error. */
   readonly ifErrorMillis: number
+  /** §4.2.4: no directive forbids to send it stale to a client that says `max-stale`. */
+  readonly mayBeStale: boolean
 }
 
 export interface NotStorable {
@@ -94,7 +102,10 @@ export const isShared = (cacheControl: CacheControl): boolean =>
 export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStorable => {
   const { headers, receivedAt, status } = exchange
   const statuses = rules.statuses === "any" ? undefined : rules.statuses
-  if (isNeverStored(status) || (rules.statuses !== "any" && !(statuses ?? usualStatuses).has(status))) {
+  if (
+    isNeverStored(status) ||
+    (rules.statuses !== "any" && !(statuses ?? usualStatuses).has(status) && rules.lives?.has(status) !== true)
+  ) {
     return no("status")
   }
   // RFC 9110 §14.4: it means nothing here; an app that sends it is likely wrong about its status.
@@ -106,14 +117,16 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
   const isValidatable = hasValidator(headers)
   const mustValidate = cacheControl.noCache === true
   if (mustValidate && !isValidatable) return no("no-cache")
-  if (exchange.hasCookies || headers["set-cookie"] !== undefined) return no("set-cookie")
+  const setsCookies = exchange.hasCookies || headers["set-cookie"] !== undefined
+  if (setsCookies && (rules.setCookie ?? "bypass") === "bypass") return no("set-cookie")
   const forEverybody = isShared(cacheControl)
   const forAuthorized = forEverybody || cacheControl.mustRevalidate
   if (exchange.isAuthorized && !forAuthorized) return no("authorization")
   if (exchange.isPersonal && !forEverybody) return no("cookie")
   const vary = varyNames(headers, rules.declared)
   if (vary === undefined) return no("vary")
-  const lasting = (statuses ?? lastingStatuses).has(status) ? rules.timeToLiveMillis : undefined
+  const lasting = rules.lives?.get(status) ??
+    ((statuses ?? lastingStatuses).has(status) ? rules.timeToLiveMillis : undefined)
   const { expires: _, ...withoutExpires } = headers
   const explicit = explicitLifetime(isTargeted ? withoutExpires : headers, cacheControl, receivedAt)
   const said = explicit ?? lasting ??
@@ -131,7 +144,8 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
     ? Math.max(rules.staleIfErrorMillis ?? 0, (cacheControl.staleIfError ?? 0) * 1000)
     : 0
   // What says how long it is fresh, be it not at all, is kept for its validator.
-  const isKept = isValidatable && (mustValidate || said !== undefined)
+  const isKept = (isValidatable || (rules.isKeepingStale === true && saysStale)) &&
+    (mustValidate || said !== undefined)
   if (!(lifetimeMillis > initialAgeMillis) && !isKept) return no("freshness")
   return {
     _tag: "Storable",
@@ -144,6 +158,7 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
     mustValidate,
     validating: validatingFields(headers),
     whileRevalidateMillis,
-    ifErrorMillis
+    ifErrorMillis,
+    mayBeStale: saysStale
   }
 }

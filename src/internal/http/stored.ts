@@ -12,9 +12,13 @@ export interface Answer {
   readonly _tag: "Answer"
   /** Of the `Variance` it belongs to; `undefined` where it is the only answer. */
   readonly generation: string | undefined
+  /** The digest of the values that select it; `undefined` where it is the only answer. */
+  readonly variant: string | undefined
   readonly status: number
   readonly statusText: string | undefined
   readonly headers: Readonly<Record<string, string>>
+  /** `Set-Cookie`, each as it is sent: only where the program has asked for it. */
+  readonly setCookies: ReadonlyArray<string>
   /** `undefined`: no body, not even an empty one. */
   readonly body: Uint8Array | undefined
   readonly receivedAt: number
@@ -27,6 +31,8 @@ export interface Answer {
   readonly validating: Readonly<Record<string, string>>
   readonly whileRevalidateMillis: number
   readonly ifErrorMillis: number
+  /** Its directives do not forbid what is stale, where the client allows it. */
+  readonly mayBeStale: boolean
   /** It was made stale before its time; not stored. */
   readonly isInvalidated?: boolean | undefined
   /** Of the load; not stored. */
@@ -42,17 +48,26 @@ export interface Variance {
   readonly tags: ReadonlyArray<string>
 }
 
-export type Stored = Answer | Variance
+/** Which parts of a path's queries do not matter, as its last answer said (`No-Vary-Search`). */
+export interface Search {
+  readonly _tag: "Search"
+  /** Of the answers that were stored by it: without this, all of them are gone. */
+  readonly generation: string
+  readonly rule: string
+  readonly lifetimeMillis: number
+}
+
+export type Stored = Answer | Variance | Search
 
 /** Changes with the form. */
-export const format = "http:2"
+export const format = "http:3"
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder("utf-8", { fatal: true })
 const noBytes = new Uint8Array(0)
 
 export const encode = (stored: Stored): Uint8Array => {
-  const { tags: _, ...rest } = stored
+  const { tags: _, ...rest } = { tags: undefined, ...stored }
   const head = utf8.encode(JSON.stringify({ ...rest, body: stored._tag === "Answer" && stored.body !== undefined }))
   const body = stored._tag === "Answer" && stored.body !== undefined ? stored.body : noBytes
   const bytes = new Uint8Array(4 + head.length + body.length)
@@ -77,24 +92,33 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
     return undefined
   }
   if (typeof head !== "object" || head === null) return undefined
-  const { body, generation, headers, names, validating } = head
+  const { body, generation, headers, names, setCookies, validating, variant } = head
   if (head["_tag"] === "Variance") {
     return isText(generation) && Array.isArray(names) && names.every(isText) && isTime(head["lifetimeMillis"])
       ? { _tag: "Variance", generation, names, lifetimeMillis: head["lifetimeMillis"], tags: [] }
       : undefined
   }
+  if (head["_tag"] === "Search") {
+    const { lifetimeMillis, rule } = head
+    return isText(generation) && isText(rule) && isTime(lifetimeMillis)
+      ? { _tag: "Search", generation, rule, lifetimeMillis }
+      : undefined
+  }
   return head["_tag"] === "Answer" && Number.isInteger(head["status"]) && typeof headers === "object" &&
       headers !== null && Object.values(headers).every(isText) && typeof validating === "object" &&
       validating !== null && Object.values(validating).every(isText) && isTime(head["receivedAt"]) &&
-      isTime(head["initialAgeMillis"]) && isTime(head["lifetimeMillis"]) &&
+      Array.isArray(setCookies) && setCookies.every(isText) && isTime(head["initialAgeMillis"]) &&
+      isTime(head["lifetimeMillis"]) &&
       isTime(head["whileRevalidateMillis"]) && isTime(head["ifErrorMillis"]) &&
-      (generation === undefined || isText(generation))
+      (generation === undefined || isText(generation)) && (variant === undefined || isText(variant))
     ? {
       _tag: "Answer",
       generation,
+      variant,
       status: head["status"] as number,
       statusText: isText(head["statusText"]) ? head["statusText"] : undefined,
       headers: headers as Record<string, string>,
+      setCookies,
       body: body === true ? bytes.slice(bodyAt) : undefined,
       receivedAt: head["receivedAt"],
       initialAgeMillis: head["initialAgeMillis"],
@@ -105,6 +129,7 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
       validating: validating as Record<string, string>,
       whileRevalidateMillis: head["whileRevalidateMillis"],
       ifErrorMillis: head["ifErrorMillis"],
+      mayBeStale: head["mayBeStale"] === true,
       tags: []
     }
     : undefined

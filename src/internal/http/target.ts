@@ -44,13 +44,24 @@ export const originForm = (
   }
 }
 
+const decode = (name: string): string => decodeURIComponent(name.replaceAll("+", " "))
+
+/** A parameter's name as it is written in a query, decoded; `undefined` where it is none. */
+export const decodeName = (written: string): string | undefined => {
+  try {
+    return decode(written)
+  } catch {
+    return undefined
+  }
+}
+
 const nameOf = (pair: string): string => {
   const at = pair.indexOf("=")
-  return decodeURIComponent((at === -1 ? pair : pair.slice(0, at)).replaceAll("+", " "))
+  return decode(at === -1 ? pair : pair.slice(0, at))
 }
 
 /** The pairs with their decoded names, or `undefined` where two parsers could disagree on them. */
-const pairsOf = ({ path, query }: Target) => {
+export const pairsOf = ({ path, query }: Target) => {
   if (query === undefined || /[#;]/.test(path) || /[#;]/.test(query)) return undefined
   try {
     return query.split("&").map((pair) => ({ pair, name: nameOf(pair) }))

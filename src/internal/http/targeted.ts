@@ -5,6 +5,7 @@
 import { type CacheControl, fieldsOf, parseCacheControl, type Restriction, secondsOf, silent } from "./cacheControl.js"
 import type { Fields } from "./fields.js"
 import { type Member, parseDictionary } from "./structured.js"
+import { parseSurrogateControl } from "./surrogate.js"
 
 const isFlag = (member: Member | undefined): boolean =>
   member !== undefined && "type" in member && member.type === "boolean" && member.value
@@ -50,7 +51,11 @@ export interface Directives {
 export const directivesOf = (headers: Fields, targets: ReadonlyArray<string>): Directives => {
   for (const name of targets) {
     const value = headers[name]
-    const cacheControl = value === undefined ? undefined : parseTargeted(value)
+    const cacheControl = value === undefined
+      ? undefined
+      : name === "surrogate-control"
+      ? parseSurrogateControl(value)
+      : parseTargeted(value)
     if (cacheControl !== undefined) return { cacheControl, isTargeted: true }
   }
   return { cacheControl: parseCacheControl(headers["cache-control"]), isTargeted: false }

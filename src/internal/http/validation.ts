@@ -36,3 +36,29 @@ export const freshened = (stored: Fields, notModified: Fields): Record<string, s
   if (notModified["age"] !== undefined) merged["age"] = notModified["age"]
   return merged
 }
+
+/** What a HEAD's response is compared with. */
+export interface Compared {
+  readonly headers: Fields
+  readonly body: Uint8Array | undefined
+  /** The preconditions made of its own validators. */
+  readonly validating: Fields
+}
+
+/**
+ * §4.3.5: what the response to a HEAD says of a stored one: that it is the `"same"`, as all
+ * validators that were received match, that it has `"changed"`, or nothing, as none was.
+ */
+export const headSays = (head: Fields, { body, headers, validating }: Compared): "same" | "changed" | undefined => {
+  const length = head["content-length"]
+  const isMatching = (received: string | undefined, own: string | undefined) =>
+    received === undefined || received === own
+  if (
+    !isMatching(head["etag"], validating["if-none-match"]) ||
+    !isMatching(head["last-modified"], headers["last-modified"]) ||
+    !isMatching(length, String(body?.length ?? 0))
+  ) {
+    return "changed"
+  }
+  return hasValidator(head) ? "same" : undefined
+}

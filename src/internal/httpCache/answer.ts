@@ -7,25 +7,37 @@
  * 4. the entry under the variant that the request's fields select
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
-import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Cache from "../../Cache.js"
-import { appendStatus, type Forward, type Status } from "../http/cacheStatus.js"
-import { isNotModified } from "../http/conditional.js"
-import { notModifiedFields } from "../http/fields.js"
+import type { Forward } from "../http/cacheStatus.js"
 import { currentAge, isFresh } from "../http/freshness.js"
 import { invalidatedUrls, isInvalidating } from "../http/invalidation.js"
-import { isRangeFor, parseRange } from "../http/ranges.js"
+import { ruleKey } from "../http/noVarySearch.js"
 import * as Rules from "../http/request.js"
+import { accepts, type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
 import type * as Stored from "../http/stored.js"
-import { asIf, requestOf, throughCache } from "./flight.js"
-import { type Delivery, fromBytes, withVary } from "./load.js"
+import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
+import { heed } from "./head.js"
 import type { Policy } from "./policy.js"
-import { type App, type Call, isStored, mayBeStale, type Outcome, type Site, variantOf } from "./site.js"
+import { withVary } from "./response.js"
+import { searching } from "./search.js"
+import { deliver, marked, serve } from "./serve.js"
+import {
+  type App,
+  type Call,
+  find,
+  isPermitted,
+  isSelected,
+  isStored,
+  mayBeStale,
+  type Site,
+  type Variant,
+  variantOf
+} from "./site.js"
 
 export const handle = (site: Site): App =>
   Effect.withFiberRuntime((fiber) => {
@@ -33,10 +45,21 @@ export const handle = (site: Site): App =>
     const { forcedUpdate, rules, unless } = site.policy
     const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest.HttpServerRequest)
     const visit = Rules.visit(request, rules)
+    const directives = directivesOf(site, request)
     if (typeof visit === "string") {
+      if (visit === "bypass" && directives?.onlyIfCached === true) return nothingCached(site)
       return marked(site, visit === "method" ? invalidating(site, request) : site.app, { forward: visit })
     }
-    const call: Call = { site, request, visit, isForced: false, cameAfter: site.loads }
+    const call: Call = {
+      site,
+      request,
+      visit,
+      primary: visit.primary,
+      search: undefined,
+      directives,
+      isForced: false,
+      cameAfter: site.loads
+    }
     if (unless === undefined && forcedUpdate === undefined) return answer(call)
     return Effect.flatMap(ask(unless, request), (isPast) =>
       isPast
@@ -49,8 +72,10 @@ const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest):
   Effect.tap(site.app, (response) => {
     if (!isInvalidating(request.method, response.status)) return Effect.void
     const url = Rules.urlOf(request)
+    const { isSearching, rules } = site.policy
     const keys = url === undefined ? [] : invalidatedUrls(url, response.headers)
-      .flatMap((url) => Rules.keysOfUrl(url, site.policy.rules.query) ?? [])
+      .flatMap((url) => Rules.keysOfUrl(url, rules.query, rules.host) ?? [])
+      .flatMap((key) => isSearching ? [key, ruleKey(key)] : [key])
     return Effect.catchAll(
       Effect.interruptible(Cache.invalidateMany(site.cache, keys)),
       (error) =>
@@ -61,53 +86,70 @@ const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest):
 const ask = (question: Policy["unless"], request: HttpServerRequest.HttpServerRequest): Effect.Effect<boolean> =>
   question === undefined ? Effect.succeed(false) : question(request)
 
-const answer = (call: Call): App => {
-  const { isForced, site, visit } = call
-  if (visit.isHead) return answerFromStore(call)
-  return Effect.flatMap(
-    site.unstorable.has(visit.primary, visit),
-    (isUnstorable) => isUnstorable ? answerFromStore(call) : answerFromCache(call, visit.primary, undefined, isForced)
-  )
+const directivesOf = (site: Site, request: HttpServerRequest.HttpServerRequest): RequestDirectives | undefined => {
+  const { obedience } = site.policy
+  return obedience === "ignore"
+    ? undefined
+    : requestDirectives(request.headers, typeof obedience === "string" ? obedience : obedience(request))
 }
 
+const answer = (call: Call): App =>
+  call.site.policy.isSearching ? Effect.flatMap(searching(call), answerAt) : answerAt(call)
+
+const answerAt = (call: Call): App => {
+  const { directives, isForced, primary, site, visit } = call
+  if (directives?.onlyIfCached === true) return answerFromStore(call, () => nothingCached(site))
+  if (visit.isHead || directives?.noStore === true) return answerFromStore(call)
+  const answering = Effect.flatMap(
+    site.unstorable.has(primary, visit),
+    (isUnstorable) => isUnstorable ? answerFromStore(call) : answerFromCache(call, primary, undefined, isForced)
+  )
+  // What may not be sent otherwise is not found by a load.
+  return directives?.maxStaleMillis === undefined ? answering : answerFromStore(call, () => answering)
+}
+
+/** RFC 9111 §5.2.1.7 */
+const nothingCached = (site: Site): App =>
+  marked(site, Effect.succeed(Response.empty({ status: 504 })), { detail: "only-if-cached" })
+
 /** Without waiting for anybody: what is stored, or the app's own answer. A HEAD fills nothing. */
-const answerFromStore = (call: Call): App => {
-  const { site, visit } = call
-  const find = (key: ReadonlyArray<unknown>): Effect.Effect<Outcome | undefined, never, any> =>
-    Effect.map(
-      Effect.option(Effect.interruptible(Cache.lookup(site.cache, key))),
-      (found) =>
-        found._tag === "Some" && found.value._tag !== "Miss" && found.value.exit._tag === "Success"
-          ? found.value.exit.value
-          : undefined
-    )
+const answerFromStore = (call: Call, otherwise = (forward: Forward): App => alone(call, forward)): App => {
+  const { directives, primary, site, visit } = call
+  const cache = visit.isHead || directives?.maxStaleMillis !== undefined ? site.kept : site.cache
   return Effect.gen(function*() {
-    const first = yield* find(visit.primary)
-    const variance = first?._tag === "Variance" ? first : undefined
-    const found = variance === undefined ? first : yield* find(variantOf(call, variance))
-    const miss: Forward = variance === undefined ? "uri-miss" : "vary-miss"
-    if (found?._tag !== "Answer") return yield* alone(call, miss)
+    const first = yield* find(cache, primary)
+    const variant = first?._tag === "Variance" ? variantOf(call, first) : undefined
+    const found = variant === undefined ? first : yield* find(cache, variant.key)
+    const miss: Forward = variant === undefined ? "uri-miss" : "vary-miss"
+    if (found?._tag !== "Answer") return yield* otherwise(miss)
     const now = yield* Clock.currentTimeMillis
-    const use = usability(call, found, variance, now)
+    const use = usability(call, found, variant, now)
     if (use === "usable" && !call.isForced) return yield* serve(call, found, now, miss)
-    return yield* alone(call, use === "outdated" ? "stale" : use === "other" ? miss : "request")
+    if (visit.isHead && use === "outdated" && directives?.onlyIfCached !== true && directives?.noStore !== true) {
+      return yield* alone(
+        call,
+        isFresh(found, now) ? "request" : "stale",
+        (response) => heed(call, variant, found, response, now)
+      )
+    }
+    return yield* otherwise(use === "outdated" ? "stale" : use === "other" ? miss : "request")
   })
 }
 
 /**
- * Through the cache: under the URL's key or, where `variance` says how answers vary,
- * under the variant's.
+ * Through the cache: under the URL's key or, where it is known how answers vary, under
+ * the variant's.
  */
 const answerFromCache = (
   call: Call,
   key: ReadonlyArray<unknown>,
-  variance: Stored.Variance | undefined,
+  variant: Variant | undefined,
   isForced: boolean,
-  why?: Forward
+  again?: { readonly why: Forward; readonly outdated: Stored.Answer | undefined }
 ): App => {
   const { site, visit } = call
-  const forward: Forward = why ?? (isForced ? "request" : variance === undefined ? "uri-miss" : "vary-miss")
-  return Effect.flatMap(throughCache(call, key, variance, isForced), ({ delivery, outcome }): App => {
+  const forward: Forward = again?.why ?? (isForced ? "request" : variant === undefined ? "uri-miss" : "vary-miss")
+  return Effect.flatMap(throughCache(call, key, variant, isForced, again?.outdated), ({ delivery, outcome }): App => {
     if (site.isMisplaced) return site.app
     if (delivery !== undefined) return deliver(call, delivery, { forward, isStored: isStored(outcome) })
     switch (outcome._tag) {
@@ -116,28 +158,37 @@ const answerFromCache = (
           ? marked(site, Effect.failCause(outcome.cause), { forward, isCollapsed: true })
           : alone(call, forward)
       case "Unstored":
+      case "Search":
         return alone(call, forward)
       case "Kept":
         return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          isFor(call, outcome.answer, variance)
+          isFor(call, outcome.answer, variant)
             ? serve(call, outcome.answer, now, "stale")
             : alone(call, forward))
       case "Variance": {
         // A variant whose load found out that answers vary by more than was known.
-        if (variance !== undefined) return alone(call, forward)
-        const variant = variantOf(call, outcome)
+        if (variant !== undefined) return alone(call, forward)
+        const selected = variantOf(call, outcome)
         return Effect.flatMap(
-          site.unstorable.has(variant, visit),
-          (isUnstorable) => isUnstorable ? alone(call, "vary-miss") : answerFromCache(call, variant, outcome, isForced)
+          site.unstorable.has(nameOf(call, selected), visit),
+          (isUnstorable) =>
+            isUnstorable ? alone(call, "vary-miss") : answerFromCache(call, selected.key, selected, isForced)
         )
       }
       case "Answer":
         return Effect.flatMap(Clock.currentTimeMillis, (now): App => {
-          const use = usability(call, outcome, variance, now)
+          const use = usability(call, outcome, variant, now)
           if (use === "usable") return serve(call, outcome, now, forward)
-          if (use === "forbidden" || why !== undefined) return alone(call, use === "forbidden" ? "request" : forward)
-          const again = use === "outdated" ? "stale" : variance === undefined ? "uri-miss" : "vary-miss"
-          return answerFromCache(call, key, variance, true, again)
+          if (use === "forbidden" || again !== undefined) return alone(call, use === "forbidden" ? "request" : forward)
+          return answerFromCache(
+            call,
+            key,
+            variant,
+            true,
+            use === "outdated"
+              ? { why: isFresh(outcome, now) ? "request" : "stale", outdated: outcome }
+              : { why: variant === undefined ? "uri-miss" : "vary-miss", outdated: undefined }
+          )
         })
     }
   })
@@ -145,112 +196,56 @@ const answerFromCache = (
 
 /**
  * What a call may do with a stored answer. `other`: nothing, it is of another generation
- * than the URL's entry, and so as good as removed. `outdated`: nothing without a new one.
- * `forbidden`: nothing, it is not for requests with credentials.
+ * than the URL's entry, and so as good as removed, or of another variant in the same slot.
+ * `outdated`: nothing without a new one. `forbidden`: nothing, it is not for requests with
+ * credentials.
  */
 const usability = (
-  { site, visit }: Call,
+  call: Call,
   stored: Stored.Answer,
-  variance: Stored.Variance | undefined,
+  variant: Variant | undefined,
   now: number
 ): "usable" | "outdated" | "forbidden" | "other" =>
-  stored.generation !== variance?.generation || (variance === undefined && site.policy.isVarying)
+  !isSelected(stored, variant) || (variant === undefined && call.site.policy.isVarying)
     ? "other"
-    : (visit.isPersonal && !stored.isShared) || (visit.isAuthorized && !stored.isForAuthorized)
+    : !isPermitted(stored, call.visit)
     ? "forbidden"
-    : !stored.mustValidate && (isFresh(stored, now) || mayBeStale(stored, now))
+    : !stored.mustValidate && isAccepted(call, stored, now)
     ? "usable"
     : "outdated"
 
+/** Fresh, or stale and allowed, and as the client wants it where that is obeyed. */
+const isAccepted = ({ cameAfter, directives, site }: Call, stored: Stored.Answer, now: number): boolean => {
+  const isCurrent = isFresh(stored, now) && stored.isInvalidated !== true
+  const accepted = directives === undefined ? undefined : accepts(directives, {
+    ageMillis: currentAge(stored, now),
+    lifetimeMillis: stored.lifetimeMillis,
+    mayBeStale: stored.mayBeStale,
+    isNewer: (site.landed.get(stored) ?? 0) > cameAfter
+  })
+  return accepted ?? (isCurrent || mayBeStale(stored, now))
+}
+
 /** Whether a stored answer is of the generation that counts, and for whoever asks. */
-const isFor = (call: Call, stored: Stored.Answer, variance: Stored.Variance | undefined): boolean => {
-  const use = usability(call, stored, variance, stored.receivedAt)
+const isFor = (call: Call, stored: Stored.Answer, variant: Variant | undefined): boolean => {
+  const use = usability(call, stored, variant, stored.receivedAt)
   return use === "usable" || use === "outdated"
 }
 
 /** Forward, for this request only. The app sees its preconditions and ranges, and answers them. */
-const alone = (call: Call, forward: Forward): App => {
+const alone = (
+  call: Call,
+  forward: Forward,
+  heeding = (_: Response.HttpServerResponse): Effect.Effect<void, never, any> => Effect.void
+): App => {
   const { request, site, visit } = call
   const headers = { ...visit.fields, ...Rules.conditionalFields(request.headers) }
   return marked(
     site,
-    Effect.map(asIf(call, requestOf(call, headers)), (response) => withVary(response, site.policy.load.addedVary)),
+    Effect.map(
+      Effect.tap(asIf(call, requestOf(call, headers)), heeding),
+      (response) => withVary(response, site.policy.load.addedVary)
+    ),
     { forward }
   )
-}
-
-// -----------------------------------------------------------------------------
-// responses
-// -----------------------------------------------------------------------------
-
-/** The effect's response, or the one that will be made of its failure, with `Cache-Status`. */
-const marked = (site: Site, effect: App, status: Status): App => {
-  const { identifier } = site.policy
-  if (identifier === undefined) return effect
-  const mark = (response: Response.HttpServerResponse) =>
-    Response.setHeader(response, "cache-status", appendStatus(response.headers["cache-status"], identifier, status))
-  return Effect.tapErrorCause(
-    Effect.map(effect, mark),
-    () => HttpApp.appendPreResponseHandler((_, response) => Effect.succeed(mark(response)))
-  )
-}
-
-/** What the call's own load brought. */
-const deliver = ({ site, visit }: Call, { exit, handler }: Delivery, status: Status): App =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    marked(
-      site,
-      Effect.zipRight(
-        handler._tag === "Some" ? HttpApp.appendPreResponseHandler(handler.value) : Effect.void,
-        Effect.map(exit, (response) =>
-          // What is not stored may set cookies, or have a body that must be sent to be closed.
-          status.isStored === true && isNotModified(visit.preconditions, response.status, response.headers, now)
-            ? Response.empty({ status: 304, headers: notModifiedFields(response.headers) })
-            : response)
-      ),
-      status
-    ))
-
-/** A stored answer. `forward`: why there was a load, where it was another request's and is over since this one came. */
-const serve = (call: Call, stored: Stored.Answer, now: number, forward: Forward): App => {
-  const { cameAfter, site, visit } = call
-  const ageMillis = currentAge(stored, now)
-  const headers: Record<string, string> = { ...stored.headers, age: String(Math.floor(ageMillis / 1000)) }
-  if (site.policy.identifier !== undefined) {
-    const isCollapsed = (site.landed.get(stored) ?? 0) > cameAfter
-    const left = stored.lifetimeMillis - ageMillis
-    // Made stale before its time.
-    const ttlMillis = stored.isInvalidated === true ? Math.min(left, -1) : left
-    headers["cache-status"] = appendStatus(
-      undefined,
-      site.policy.identifier,
-      isCollapsed ? { forward, isCollapsed, ttlMillis } : { ttlMillis }
-    )
-  }
-  return Effect.succeed(
-    isNotModified(visit.preconditions, stored.status, headers, now)
-      ? Response.empty({ status: 304, headers: notModifiedFields(headers) })
-      : partOf(call, stored, headers, now) ?? fromBytes(stored.status, stored.statusText, headers, stored.body)
-  )
-}
-
-/** RFC 9110 §14: the part of a stored body that is asked for. */
-const partOf = (
-  { request, visit }: Call,
-  { body, status }: Stored.Answer,
-  headers: Readonly<Record<string, string>>,
-  now: number
-): Response.HttpServerResponse | undefined => {
-  if (request.headers["range"] === undefined || visit.isHead || status !== 200 || body === undefined) return undefined
-  if (!isRangeFor(request.headers["if-range"], headers, now)) return undefined
-  const range = parseRange(request.headers["range"], body.length)
-  if (range === undefined) return undefined
-  return range._tag === "Unsatisfiable"
-    ? Response.empty({ status: 416, headers: { ...headers, "content-range": `bytes */${body.length}` } })
-    : fromBytes(
-      206,
-      undefined,
-      { ...headers, "content-range": `bytes ${range.from}-${range.to - 1}/${body.length}` },
-      body.slice(range.from, range.to)
-    )
 }

@@ -19,7 +19,19 @@ import { covers } from "../http/target.js"
 import { maxNames } from "../http/vary.js"
 import { type Delivery, letGo, load, type Loaded, Owner } from "./load.js"
 import { detached, isSent } from "./request.js"
-import { type App, type Call, keepMillis, type Outcome, type Site, timeToLiveMillis, variantOf } from "./site.js"
+import { isUnderRule } from "./search.js"
+import {
+  type App,
+  type Call,
+  isPermitted,
+  isSelected,
+  keepMillis,
+  type Outcome,
+  type Site,
+  timeToLiveMillis,
+  type Variant,
+  variantOf
+} from "./site.js"
 
 export interface Taken {
   readonly outcome: Outcome
@@ -30,14 +42,16 @@ export interface Taken {
 export const throughCache = (
   call: Call,
   key: ReadonlyArray<unknown>,
-  variance: Stored.Variance | undefined,
-  isForced: boolean
+  variant: Variant | undefined,
+  isForced: boolean,
+  /** What is to be validated, where it is not what the cache finds. */
+  outdated: Stored.Answer | undefined
 ): Effect.Effect<Taken, never, any> => {
   const { cache } = call.site
   // The wait may be interrupted, the step from the cache's answer to the scope that comes with it must not be.
   return Effect.uninterruptible(Effect.suspend(() => {
     const owner = new Owner()
-    const loading = loadFor(call, owner, key, variance)
+    const loading = loadFor(call, owner, key, variant, outdated)
     const asking = isForced ? Cache.refresh(cache, key, loading) : Cache.getOrSet(cache, key, loading)
     return Effect.flatMap(
       Effect.exit(Effect.interruptible(asking)),
@@ -65,26 +79,32 @@ const loadFor = (
   call: Call,
   owner: Owner,
   key: ReadonlyArray<unknown>,
-  variance: Stored.Variance | undefined
+  variant: Variant | undefined,
+  outdated: Stored.Answer | undefined
 ): Effect.Effect<Outcome, never, any> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       const { site } = call
       return Effect.flatMap(
-        restore(Effect.flatMap(Cache.previous, (previous) => validate(call, usablePrevious(call, variance, previous)))),
+        restore(Effect.flatMap(Cache.previous, (previous) =>
+          validate(call, usablePrevious(call, variant, previous ?? outdated)))),
         ({ kept, loaded, request }) =>
           Effect.flatMap(
             isSent(request)
               ? misplaced(site)
               : kept !== undefined
               ? Effect.as(letGo(loaded.delivery), { _tag: "Kept", answer: kept } as const)
-              : restore(outcomeOf(call, key, variance, loaded)),
+              : restore(outcomeOf(call, key, variant, loaded)),
             (outcome): Effect.Effect<Outcome> => {
-              if (outcome._tag === "Kept") return Effect.succeed(outcome)
+              if (outcome._tag === "Kept") {
+                return Effect.succeed(outcome)
+              }
               site.landed.set(outcome, ++site.loads)
               return Effect.as(owner.deliver(outcome, loaded.delivery), outcome)
             }
-          ).pipe(Effect.onInterrupt(() => letGo(loaded.delivery)))
+          ).pipe(Effect.onInterrupt(() =>
+            letGo(loaded.delivery)
+          ))
       )
     })
   )
@@ -135,21 +155,18 @@ const isErrorStatus = (status: number): boolean => status === 500 || (status >= 
 /** The stale answer, if it is this call's: of the generation that counts, and for whoever asks. */
 const usablePrevious = (
   { visit }: Call,
-  variance: Stored.Variance | undefined,
+  variant: Variant | undefined,
   previous: unknown
 ): Stored.Answer | undefined => {
   const answer = previous as Outcome | undefined
-  return answer?._tag === "Answer" && answer.generation === variance?.generation &&
-      !(visit.isPersonal && !answer.isShared) && !(visit.isAuthorized && !answer.isForAuthorized)
-    ? answer
-    : undefined
+  return answer?._tag === "Answer" && isSelected(answer, variant) && isPermitted(answer, visit) ? answer : undefined
 }
 
 /** What of a load is for others. */
 const outcomeOf = (
   call: Call,
   key: ReadonlyArray<unknown>,
-  variance: Stored.Variance | undefined,
+  variant: Variant | undefined,
   loaded: Loaded
 ): Effect.Effect<Outcome, never, any> => {
   const { site, visit } = call
@@ -163,13 +180,25 @@ const outcomeOf = (
       })
     }
     case "NotStored":
-      return Effect.as(Effect.zipRight(site.unstorable.add(key, visit), replacedBy(call, key, loaded)), unstored())
+      return Effect.as(
+        Effect.zipRight(site.unstorable.add(nameOf(call, variant), visit), replacedBy(call, key, loaded)),
+        unstored()
+      )
     case "Mistaken":
       return Effect.succeed(unstored())
     case "Answered":
-      return variance === undefined ? underUrl(call, loaded) : underVariant(call, key, variance, loaded)
+      return Effect.flatMap(isUnderRule(call, loaded.answer), (isUnder) =>
+        !isUnder
+          ? Effect.succeed(unstored())
+          : variant === undefined
+          ? underUrl(call, loaded)
+          : underVariant(call, variant, loaded))
   }
 }
+
+/** A variant by itself, whatever else may be in its slot. */
+export const nameOf = ({ primary }: Call, variant: Variant | undefined): ReadonlyArray<unknown> =>
+  variant === undefined ? primary : [...primary, variant.digest]
 
 const unstored = (): Outcome => ({ _tag: "Unstored" })
 
@@ -200,24 +229,26 @@ const underUrl = (
     tags: answer.tags
   }
   // Before the entry that makes it count: who is told how answers vary finds this one.
-  const variant: Stored.Answer = { ...answer, generation: variance.generation }
-  site.landed.set(variant, site.loads + 1)
-  return Effect.as(Cache.refresh(site.cache, variantOf(call, variance), Effect.succeed<Outcome>(variant)), variance)
+  const { digest, key } = variantOf(call, variance)
+  const selected: Stored.Answer = { ...answer, generation: variance.generation, variant: digest }
+  site.landed.set(selected, site.loads + 1)
+  return Effect.as(Cache.refresh(site.cache, key, Effect.succeed<Outcome>(selected)), variance)
 }
 
 const underVariant = (
-  { site, visit }: Call,
-  key: ReadonlyArray<unknown>,
-  variance: Stored.Variance,
+  call: Call,
+  variant: Variant,
   { answer, vary }: Extract<Loaded, { readonly _tag: "Answered" }>
 ): Effect.Effect<Outcome, never, any> => {
+  const { primary, site, visit } = call
+  const { digest, variance } = variant
   if (vary.every((name) => variance.names.includes(name))) {
-    return Effect.succeed({ ...answer, generation: variance.generation })
+    return Effect.succeed({ ...answer, generation: variance.generation, variant: digest })
   }
   const names = Array.from(new Set([...variance.names, ...vary])).sort()
-  if (names.length > maxNames) return Effect.as(site.unstorable.add(key, visit), unstored())
+  if (names.length > maxNames) return Effect.as(site.unstorable.add(nameOf(call, variant), visit), unstored())
   const wider: Stored.Variance = { ...variance, generation: randomUUID(), names, tags: answer.tags }
-  return Effect.as(Effect.ignore(Cache.set(site.cache, visit.primary, wider)), unstored())
+  return Effect.as(Effect.ignore(Cache.set(site.cache, primary, wider)), unstored())
 }
 
 /** The app has sent its answer itself, as it does where it is given to a server's `middleware`. */
@@ -239,12 +270,12 @@ const misplaced = (site: Site): Effect.Effect<Outcome> =>
 // -----------------------------------------------------------------------------
 
 export const requestOf = (
-  { request, site }: Call,
+  { request, site, visit }: Call,
   headers: Rules.Asked["headers"]
 ): HttpServerRequest.HttpServerRequest =>
   detached({
     method: request.method,
-    ...Rules.shownTargets(request, site.policy.rules.query),
+    ...Rules.shownTargets(request, site.policy.rules.query, visit.authority),
     headers,
     remoteAddress: request.remoteAddress
   })

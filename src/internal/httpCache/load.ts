@@ -19,7 +19,6 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import { weakEtag } from "../http/conditional.js"
 import { formatDate } from "../http/date.js"
 import { storedFields } from "../http/fields.js"
 import { type Exchange, judge, type Reason, type Storable, type StoreRules } from "../http/storable.js"
@@ -27,6 +26,7 @@ import type { Answer } from "../http/stored.js"
 import { freshened, isAbout } from "../http/validation.js"
 import { mergeVary } from "../http/vary.js"
 import { type Bounds, capture, type Captured } from "./capture.js"
+import { fromBytes, setCookiesOf, withCookies, withVary } from "./response.js"
 
 // -----------------------------------------------------------------------------
 // the one that a response is for
@@ -103,6 +103,8 @@ export type Loaded =
 
 export interface LoadRules extends StoreRules {
   readonly bounds: Bounds
+  /** The validator of a body that has none; `undefined`: it gets none. */
+  readonly etag: ((body: Uint8Array) => string) | undefined
   /** Names that the answer's `Vary` must have. */
   readonly addedVary: ReadonlyArray<string>
   readonly storeIf: (
@@ -226,8 +228,8 @@ const run = (
     }
   })
 
-/** What was stored, with the fields of the 304 that says that it is still the one. */
-const validated = (previous: Answer, notModified: Response.HttpServerResponse): Response.HttpServerResponse => {
+/** What was stored, with the fields of the response that says that it is still the one. */
+export const validated = (previous: Answer, notModified: Response.HttpServerResponse): Response.HttpServerResponse => {
   // Its own validator is not the app's: it must not become one.
   const { etag, ...rest } = previous.headers
   const kept = previous.validating["if-none-match"] === undefined || etag === undefined ? rest : { ...rest, etag }
@@ -237,9 +239,10 @@ const validated = (previous: Answer, notModified: Response.HttpServerResponse): 
     freshened(kept, notModified.headers),
     previous.body
   )
-  return Cookies.isEmpty(notModified.cookies)
-    ? response
-    : Response.mergeCookies(response, notModified.cookies)
+  return withCookies(
+    response,
+    Cookies.isEmpty(notModified.cookies) ? Cookies.fromSetCookie(previous.setCookies) : notModified.cookies
+  )
 }
 
 /** The response with the date and the validator that the next ones will have. */
@@ -249,7 +252,7 @@ const withValidators = (response: Response.HttpServerResponse, { headers }: Answ
     etag: response.headers["etag"] ?? headers["etag"]
   })
 
-const answerOf = (
+export const answerOf = (
   response: Response.HttpServerResponse,
   body: Uint8Array | undefined,
   verdict: Storable,
@@ -260,15 +263,17 @@ const answerOf = (
   const headers = storedFields(response.headers, verdict.except)
   // Node would give every answer a new one, and an answer's age is counted from it.
   headers["date"] ??= formatDate(receivedAt)
-  if (response.status === 200 && body !== undefined) headers["etag"] ??= weakEtag(body)
+  if (response.status === 200 && body !== undefined && rules.etag !== undefined) headers["etag"] ??= rules.etag(body)
   const vary = mergeVary(headers["vary"], rules.addedVary)
   if (vary !== undefined) headers["vary"] = vary
   return {
     _tag: "Answer",
     generation: undefined,
+    variant: undefined,
     status: response.status,
     statusText: response.statusText,
     headers,
+    setCookies: rules.setCookie === "store" ? setCookiesOf(response) : [],
     body,
     receivedAt,
     initialAgeMillis: verdict.initialAgeMillis,
@@ -279,16 +284,9 @@ const answerOf = (
     validating: { ...verdict.validating },
     whileRevalidateMillis: verdict.whileRevalidateMillis,
     ifErrorMillis: verdict.ifErrorMillis,
+    mayBeStale: verdict.mayBeStale,
     tags
   }
-}
-
-export const withVary = (
-  response: Response.HttpServerResponse,
-  names: ReadonlyArray<string>
-): Response.HttpServerResponse => {
-  const vary = mergeVary(response.headers["vary"], names)
-  return vary === response.headers["vary"] ? response : Response.setHeader(response, "vary", vary!)
 }
 
 // -----------------------------------------------------------------------------
@@ -361,23 +359,7 @@ const streamed = (
 
 /** The response with its body in memory. */
 const complete = (response: Response.HttpServerResponse, bytes: Uint8Array | undefined): Response.HttpServerResponse =>
-  response.body._tag !== "Stream" ? response : fromBytes(
-    response.status,
-    response.statusText,
-    response.headers,
-    bytes
+  response.body._tag !== "Stream" ? response : withCookies(
+    fromBytes(response.status, response.statusText, response.headers, bytes),
+    response.cookies
   )
-
-/** A response with these headers and no others. A body given a type by `HttpBody` would change the type that is there. */
-export const fromBytes = (
-  status: number,
-  statusText: string | undefined,
-  headers: Readonly<Record<string, string>>,
-  bytes: Uint8Array | undefined
-): Response.HttpServerResponse => {
-  if (bytes === undefined) return Response.empty({ status, statusText, headers })
-  const { "content-type": contentType, ...rest } = headers
-  return contentType === undefined
-    ? Response.raw(bytes, { status, statusText, headers: { ...rest, "content-length": String(bytes.length) } })
-    : Response.uint8Array(bytes, { status, statusText, headers: rest, contentType })
-}

@@ -11,8 +11,11 @@ import * as Schema from "effect/Schema"
 import * as Cache from "../../Cache.js"
 import * as Codec from "../../Codec.js"
 import { currentAge, isFresh } from "../http/freshness.js"
-import * as Rules from "../http/request.js"
+import { prefixTags } from "../http/prefixes.js"
+import type * as Rules from "../http/request.js"
+import type { RequestDirectives } from "../http/requestDirectives.js"
 import * as Stored from "../http/stored.js"
+import * as Variants from "../http/variants.js"
 import type { Policy } from "./policy.js"
 import { Unstorable } from "./unstorable.js"
 
@@ -34,8 +37,12 @@ export type HttpEntries = Cache.Cache<ReadonlyArray<unknown>, Outcome>
 export interface Site {
   readonly policy: Policy
   readonly cache: HttpEntries
+  /** The same entries, and those that are kept though they may not be sent. */
+  readonly kept: HttpEntries
   readonly app: App
   readonly unstorable: Unstorable
+  /** URLs whose answers do not say what the other answers of their path say of queries. */
+  readonly exact: Unstorable
   /** What loads in this process brought, by the number of the load. */
   readonly landed: WeakMap<Outcome, number>
   loads: number
@@ -48,16 +55,37 @@ export interface Call {
   readonly site: Site
   readonly request: HttpServerRequest.HttpServerRequest
   readonly visit: Rules.Visit
+  /** The key of the URL's entry; those of its variants begin with it. */
+  readonly primary: ReadonlyArray<unknown>
+  /** The rule by which `primary` leaves out parts of the query; `undefined`: it has all of it. */
+  readonly search: Stored.Search | undefined
+  /** What the client says of itself, as far as it is obeyed. */
+  readonly directives: RequestDirectives | undefined
   readonly isForced: boolean
   /** How many loads had ended when the request came. */
   readonly cameAfter: number
 }
 
 export const isStored = (outcome: Outcome): outcome is Stored.Stored =>
-  outcome._tag === "Answer" || outcome._tag === "Variance"
+  outcome._tag === "Answer" || outcome._tag === "Variance" || outcome._tag === "Search"
 
-export const variantOf = ({ site, visit }: Call, variance: Stored.Variance): ReadonlyArray<unknown> =>
-  Rules.variantKey(visit.primary, site.policy.rules, visit.fields, variance.names)
+/** A variant of the generation that counts. */
+export interface Variant extends Variants.Variant {
+  readonly variance: Stored.Variance
+}
+
+export const variantOf = ({ primary, site: { policy }, visit }: Call, variance: Stored.Variance): Variant => ({
+  ...Variants.variantOf(primary, policy.rules, visit.fields, variance.names, policy.maxVariants),
+  variance
+})
+
+/** Whether the answer is the only one of its URL, or the variant that the request selects, of the generation that counts. */
+export const isSelected = (stored: Stored.Answer, variant: Variant | undefined): boolean =>
+  stored.generation === variant?.variance.generation && stored.variant === variant?.digest
+
+/** Whether the answer may be for whoever asks. */
+export const isPermitted = (stored: Stored.Answer, { isAuthorized, isPersonal }: Rules.Visit): boolean =>
+  !(isPersonal && !stored.isShared) && !(isAuthorized && !stored.isForAuthorized)
 
 // -----------------------------------------------------------------------------
 // what is kept
@@ -66,7 +94,7 @@ export const variantOf = ({ site, visit }: Call, variance: Stored.Variance): Rea
 const codec: Codec.Codec<Outcome> = Codec.make({
   id: Stored.format,
   encode: (outcome) =>
-    outcome._tag === "Answer" || outcome._tag === "Variance"
+    isStored(outcome)
       ? Effect.succeed(Stored.encode(outcome))
       : Effect.fail(refuse(outcome, "an outcome that is not stored")),
   decode: (bytes) => {
@@ -81,11 +109,11 @@ const refuse = (value: unknown, message: string): ParseResult.ParseError =>
 export const timeToLiveMillis = (outcome: Outcome): number =>
   outcome._tag === "Answer"
     ? Math.max(0, outcome.lifetimeMillis - outcome.initialAgeMillis)
-    : outcome._tag === "Variance"
+    : isStored(outcome)
     ? outcome.lifetimeMillis
     : 0
 
-/** An answer that can be validated is kept for this long after its time. */
+/** An answer that can be validated, or that a client may take stale, is kept for this long after its time. */
 const validatableMillis = 3_600_000
 
 export const keepMillis = (policy: Policy, outcome: Outcome): number =>
@@ -93,7 +121,9 @@ export const keepMillis = (policy: Policy, outcome: Outcome): number =>
     ? Math.max(
       outcome.whileRevalidateMillis,
       outcome.ifErrorMillis,
-      Object.keys(outcome.validating).length > 0 ? validatableMillis : 0
+      Object.keys(outcome.validating).length > 0 || (policy.load.isKeepingStale === true && outcome.mayBeStale)
+        ? validatableMillis
+        : 0
     )
     : outcome._tag === "Variance"
     ? policy.graceMillis
@@ -102,35 +132,55 @@ export const keepMillis = (policy: Policy, outcome: Outcome): number =>
 /** What may be sent of an answer whose time is over, or was ended by a tag. */
 const served = (policy: Policy, outcome: Outcome, now: number): Outcome | undefined =>
   outcome._tag !== "Answer"
-    ? policy.graceMillis > 0 ? outcome : undefined
+    ? policy.graceMillis > 0 && outcome._tag !== "Search" ? outcome : undefined
     : mayBeStale(outcome, now)
     ? { ...outcome, isInvalidated: isFresh(outcome, now) }
     : undefined
+
+/** All that is there. */
+const kept = (outcome: Outcome, now: number): Outcome =>
+  outcome._tag === "Answer" && isFresh(outcome, now) ? { ...outcome, isInvalidated: true } : outcome
 
 /** RFC 5861 §3 */
 export const mayBeStale = (answer: Stored.Answer, now: number): boolean =>
   answer.whileRevalidateMillis > 0 && currentAge(answer, now) < answer.lifetimeMillis + answer.whileRevalidateMillis
 
 /** What only a dialect may decide. */
-const dialect = (policy: Policy): object => ({
-  served: (outcome: Outcome, now: number) => served(policy, outcome, now)
-})
+const dialect = (served: (outcome: Outcome, now: number) => Outcome | undefined): object => ({ served })
 
-export const makeCache = (policy: Policy): HttpEntries =>
+export const makeCache = (
+  policy: Policy,
+  serving = (outcome: Outcome, now: number) => served(policy, outcome, now)
+): HttpEntries =>
   Cache.make<Outcome, never, ReadonlyArray<unknown>>({
-    ...dialect(policy),
+    ...dialect(serving),
     name: policy.name,
     codec,
     timeToLive: (exit) => exit._tag === "Success" ? timeToLiveMillis(exit.value) : 0,
     grace: (exit) => exit._tag === "Success" ? keepMillis(policy, exit.value) : 0,
+    keyTags: policy.isPrefixed
+      ? ([, authority, path]) => prefixTags(policy.name, String(authority), String(path))
+      : undefined,
     tags: policy.staticTags ?? ((outcome) => "tags" in outcome ? outcome.tags : [])
   })
+
+/** What is stored under the key, for whoever waits for nobody; faults are misses. */
+export const find = (cache: HttpEntries, key: ReadonlyArray<unknown>): Effect.Effect<Outcome | undefined, never, any> =>
+  Effect.map(
+    Effect.option(Effect.interruptible(Cache.lookup(cache, key))),
+    (found) =>
+      found._tag === "Some" && found.value._tag !== "Miss" && found.value.exit._tag === "Success"
+        ? found.value.exit.value
+        : undefined
+  )
 
 export const makeSite = (policy: Policy, cache: HttpEntries, app: App): Site => ({
   policy,
   cache,
+  kept: makeCache(policy, kept),
   app,
   unstorable: new Unstorable(),
+  exact: new Unstorable(),
   landed: new WeakMap(),
   loads: 0,
   isMisplaced: false

@@ -1,0 +1,51 @@
+/**
+ * Making and changing responses, where @effect/platform has no word for it.
+ */
+import * as Cookies from "@effect/platform/Cookies"
+import * as Headers from "@effect/platform/Headers"
+import * as Response from "@effect/platform/HttpServerResponse"
+import { mergeVary } from "../http/vary.js"
+
+/** A response with these headers and no others. A body given a type by `HttpBody` would change the type that is there. */
+export const fromBytes = (
+  status: number,
+  statusText: string | undefined,
+  headers: Readonly<Record<string, string>>,
+  bytes: Uint8Array | undefined
+): Response.HttpServerResponse => {
+  if (bytes === undefined) return Response.empty({ status, statusText, headers })
+  const { "content-type": contentType, ...rest } = headers
+  return contentType === undefined
+    ? Response.raw(bytes, { status, statusText, headers: { ...rest, "content-length": String(bytes.length) } })
+    : Response.uint8Array(bytes, { status, statusText, headers: rest, contentType })
+}
+
+export const withVary = (
+  response: Response.HttpServerResponse,
+  names: ReadonlyArray<string>
+): Response.HttpServerResponse => {
+  const vary = mergeVary(response.headers["vary"], names)
+  return vary === response.headers["vary"] ? response : Response.setHeader(response, "vary", vary!)
+}
+
+/** `HttpServerResponse` has no way to take fields off; the body stays the one it is. */
+export const withoutFields = (
+  response: Response.HttpServerResponse,
+  names: ReadonlySet<string>
+): Response.HttpServerResponse =>
+  Array.from(names).some((name) => response.headers[name] !== undefined)
+    ? Object.assign(Object.create(Object.getPrototypeOf(response) as object) as Response.HttpServerResponse, response, {
+      headers: Headers.remove(response.headers, Array.from(names))
+    })
+    : response
+
+export const withCookies = (
+  response: Response.HttpServerResponse,
+  cookies: Cookies.Cookies
+): Response.HttpServerResponse => Cookies.isEmpty(cookies) ? response : Response.mergeCookies(response, cookies)
+
+/** `Set-Cookie` as it will be sent: of the cookies, and of the field. */
+export const setCookiesOf = ({ cookies, headers }: Response.HttpServerResponse): ReadonlyArray<string> => [
+  ...(headers["set-cookie"] === undefined ? [] : [headers["set-cookie"]]),
+  ...Cookies.toSetCookieHeaders(cookies)
+]
