@@ -19,13 +19,16 @@
  */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Cache from "./Cache.js"
@@ -33,6 +36,8 @@ import { ruleKey } from "./internal/http/noVarySearch.js"
 import { maxSegments, prefixTag, segmentsOf } from "./internal/http/prefixes.js"
 import { keysOfUrl } from "./internal/http/request.js"
 import { handle } from "./internal/httpCache/answer.js"
+import { cachedClient } from "./internal/httpCache/client.js"
+import { compileClient } from "./internal/httpCache/clientPolicy.js"
 import type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
 import { compile } from "./internal/httpCache/policy.js"
 import { makeCache, makeSite } from "./internal/httpCache/site.js"
@@ -152,6 +157,59 @@ export interface Options extends RequestOptions, AnswerOptions {
 }
 
 /**
+ * What of outgoing requests is cached, for how long, and for whom.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface ClientOptions extends
+  Pick<
+    Options,
+    | "cacheStatus"
+    | "captureTimeout"
+    | "grace"
+    | "heuristic"
+    | "maxBodyBytes"
+    | "maxVariants"
+    | "query"
+    | "staleIfError"
+    | "statuses"
+    | "timeToLive"
+    | "vary"
+  >
+{
+  /** The cache's share of the backend. Default: `"http-client"`. */
+  readonly name?: string | undefined
+  /**
+   * Whose the cache is (RFC 9111 §1). `"private"`: the program's own. It stores what is
+   * `private`, and does not obey `s-maxage` and `proxy-revalidate`. Requests that differ
+   * in `Authorization`, `Cookie`, an API key or one of `credentials` have answers of
+   * their own, so that the users on whose behalf a program asks do not see each other's.
+   * `"shared"`: everybody's, as a proxy's. Requests with credentials use and fill answers
+   * that say `public`, `s-maxage` or `must-revalidate`; with cookies, the first two.
+   * Default: `"private"`.
+   */
+  readonly mode?: "private" | "shared" | undefined
+  /**
+   * Further request fields that say who asks. Known are `Authorization`, `X-Api-Key`,
+   * `Api-Key`, `X-Auth-Token` and `X-Access-Token`.
+   */
+  readonly credentials?: ReadonlyArray<string> | undefined
+  /** As of the middleware, but for the defaults: here it is true. */
+  readonly heuristic?: boolean | undefined
+  /** As of the middleware, but for the default: here it is `"exact"`, as the URLs are another's. */
+  readonly query?: Options["query"]
+  /** What answers depend on, for `Cache.invalidateTags`. Default: none. */
+  readonly tags?:
+    | ReadonlyArray<string>
+    | ((
+      response: HttpClientResponse.HttpClientResponse,
+      request: HttpClientRequest.HttpClientRequest
+    ) => ReadonlyArray<string>)
+    | undefined
+}
+
+/**
  * Which entry `invalidate` means: the `name`, `query` and `host` that the cache was made with.
  *
  * @since 1.0.0
@@ -253,6 +311,77 @@ export const layerRouter = (options: Options = {}): Layer.Layer<never, never, Ca
  */
 export const layerApi = (options: Options = {}): Layer.Layer<never, never, CacheBackend> =>
   HttpApiBuilder.middleware(provided(options))
+
+/**
+ * A client with a cache for its answers, by the same rules: fresh answers cost the origin
+ * nothing, stale ones are validated, what unsafe methods change is forgotten, and calls
+ * at the same time are one request. The directives of a request's `Cache-Control` are
+ * obeyed; with `only-if-cached` the answer may be a 504 that nobody sent (RFC 9111
+ * §5.2.1.7). Errors are those of the client.
+ *
+ * It sees requests as the client would send them. What tells users apart must be in
+ * them, and not be added below by the client's own connection. Each hop of a redirect
+ * is cached where `HttpClient.followRedirects` is applied to the cached client; an answer
+ * that `fetch` got by a redirect is not stored.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ * import * as Memory from "effect-caching/backends/Memory"
+ * import { FetchHttpClient, HttpClient } from "@effect/platform"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const client = HttpCache.client({ staleIfError: "1 hour" })(yield* HttpClient.HttpClient)
+ *   const response = yield* client.get("https://example.com/articles")
+ *   return yield* response.json
+ * })
+ *
+ * const runnable = program.pipe(Effect.provide(FetchHttpClient.layer), Effect.provide(Memory.layer()))
+ * ```
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const client = (
+  options: ClientOptions = {}
+): <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R | CacheBackend> => {
+  const policy = compileClient(options)
+  const cache = makeCache(policy)
+  return (client) => cachedClient(policy, cache, client)
+}
+
+/**
+ * `client` for the client that is there: who asks for `HttpClient` gets the cached one.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ * import * as Memory from "effect-caching/backends/Memory"
+ * import { FetchHttpClient } from "@effect/platform"
+ * import { Layer } from "effect"
+ *
+ * const cached = HttpCache.layerClient().pipe(Layer.provide([FetchHttpClient.layer, Memory.layer()]))
+ * ```
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const layerClient = (
+  options: ClientOptions = {}
+): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient | CacheBackend> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.flatMap(Effect.context<CacheBackend>(), (context) =>
+      Effect.map(
+        HttpClient.HttpClient,
+        (inner) =>
+          HttpClient.transformResponse(
+            client(options)(inner),
+            Effect.mapInputContext((input: Context.Context<never>) => Context.merge(context, input))
+          )
+      ))
+  )
 
 /** A middleware that has its backend. */
 const provided = (options: Options) =>
