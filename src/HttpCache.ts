@@ -178,7 +178,7 @@ export interface ClientOptions extends
     | "vary"
   >
 {
-  /** The cache's share of the backend. Default: `"http-client"`. */
+  /** The cache's share of the backend, of one `mode`. Default: `"http-client"`, or `"http-shared"`. */
   readonly name?: string | undefined
   /**
    * Whose the cache is (RFC 9111 §1). `"private"`: the program's own. It stores what is

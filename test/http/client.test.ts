@@ -242,6 +242,29 @@ for (const client of clients) {
         }
       }).pipe(provide))
 
+    it.scoped("a client that refuses what is not 2xx has its stale answers validated all the same", () =>
+      Effect.gen(function*() {
+        const { hits, url } = yield* origin((request, response) => {
+          const isKnown = request.headers["if-none-match"] === "\"7\""
+          const status = request.url === "/missing" ? 404 : isKnown ? 304 : 200
+          response.writeHead(status, { "cache-control": "no-cache", etag: "\"7\"" })
+          response.end(isKnown ? undefined : "seven")
+        })
+        const inner = yield* HttpClient.HttpClient
+        const client = HttpCache.client()(HttpClient.filterStatusOk(inner))
+        for (const _ of [1, 2]) assert.strictEqual(yield* (yield* client.get(url)).text, "seven")
+        assert.strictEqual(hits[1]!.headers["if-none-match"], "\"7\"")
+        for (
+          const request of [
+            client.get(`${url}/missing`),
+            client.get(`${url}/x`, { headers: { "if-none-match": "\"7\"", range: "bytes=0-" } })
+          ]
+        ) {
+          const error = yield* Effect.flip(request)
+          assert.strictEqual(error.reason, "StatusCode")
+        }
+      }).pipe(provide))
+
     it.scoped("redirects: each hop has its entry where they are followed outside", () =>
       Effect.gen(function*() {
         const { hits, url } = yield* origin((request, response) => {

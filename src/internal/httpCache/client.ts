@@ -6,6 +6,7 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpClient from "@effect/platform/HttpClient"
+import { ResponseError } from "@effect/platform/HttpClientError"
 import * as ClientRequest from "@effect/platform/HttpClientRequest"
 import type * as ClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
@@ -106,12 +107,22 @@ const send = ({ redirected }: ClientPolicy, postprocess: Parts["postprocess"]): 
           })
         )
       ),
+      Effect.catchIf((error) => isUnchanged(error, call, asking), ({ response }) => Effect.succeed(response)),
       Effect.tap((response) => {
         if (isRedirected(response, asking.originalUrl)) redirected.add(asking)
       }),
       Effect.flatMap((response) => toServer(response, request.method === "HEAD"))
     )
   })
+
+/** A 304 to what the cache asked, and the caller did not, which `HttpClient.filterStatusOk` or its like refused. */
+const isUnchanged = (
+  error: unknown,
+  { asked }: Call,
+  asking: HttpServerRequest.HttpServerRequest
+): error is ResponseError =>
+  error instanceof ResponseError && error.reason === "StatusCode" && error.response.status === 304 &&
+  ["if-none-match", "if-modified-since"].some((name) => asking.headers[name] !== asked.headers[name])
 
 /** What the engine says to apps, and who called may have of a server. */
 const ofServer = [HttpServerRequest.HttpServerRequest, HttpServerRequest.ParsedSearchParams] as const

@@ -16,7 +16,14 @@ export interface ClientPolicy extends Policy {
 }
 
 export const compileClient = (options: ClientOptions): ClientPolicy => {
-  const { mode = "private", name = "http-client", query = "exact", tags, vary = [], ...rest } = options
+  const {
+    mode = "private",
+    name = mode === "shared" ? "http-shared" : "http-client",
+    query = "exact",
+    tags,
+    vary = [],
+    ...rest
+  } = options
   const module = `HttpCache ${JSON.stringify(name)}`
   if (mode !== "private" && mode !== "shared") {
     throw new InvalidOption({ module, option: "mode", value: mode, expected: `"private" or "shared"` })
