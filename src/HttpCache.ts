@@ -1,7 +1,7 @@
 /**
  * A shared HTTP cache in front of an app, a router or one route (RFC 9111), safe by
  * default: what is stored is what the app says may be, and no answer that could be one
- * user's reaches another.
+ * user's reaches another. The same for requests that go out is `client`.
  *
  * Wrap what makes responses, not the server that sends them:
  * `HttpServer.serve(HttpCache.middleware()(router))`. Authentication and CORS go
