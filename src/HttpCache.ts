@@ -20,8 +20,6 @@
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpClient from "@effect/platform/HttpClient"
-import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
@@ -37,6 +35,7 @@ import { maxSegments, prefixTag, segmentsOf } from "./internal/http/prefixes.js"
 import { keysOfUrl } from "./internal/http/request.js"
 import { handle } from "./internal/httpCache/answer.js"
 import { cachedClient } from "./internal/httpCache/client.js"
+import type { OutgoingOptions } from "./internal/httpCache/clientOptions.js"
 import { compileClient } from "./internal/httpCache/clientPolicy.js"
 import type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
 import { compile } from "./internal/httpCache/policy.js"
@@ -162,52 +161,7 @@ export interface Options extends RequestOptions, AnswerOptions {
  * @since 1.0.0
  * @category models
  */
-export interface ClientOptions extends
-  Pick<
-    Options,
-    | "cacheStatus"
-    | "captureTimeout"
-    | "grace"
-    | "heuristic"
-    | "maxBodyBytes"
-    | "maxVariants"
-    | "query"
-    | "staleIfError"
-    | "statuses"
-    | "timeToLive"
-    | "vary"
-  >
-{
-  /** The cache's share of the backend, of one `mode`. Default: `"http-client"`, or `"http-shared"`. */
-  readonly name?: string | undefined
-  /**
-   * Whose the cache is (RFC 9111 §1). `"private"`: the program's own. It stores what is
-   * `private`, and does not obey `s-maxage` and `proxy-revalidate`. Requests that differ
-   * in `Authorization`, `Cookie`, an API key or one of `credentials` have answers of
-   * their own, so that the users on whose behalf a program asks do not see each other's.
-   * `"shared"`: everybody's, as a proxy's. Requests with credentials use and fill answers
-   * that say `public`, `s-maxage` or `must-revalidate`; with cookies, the first two.
-   * Default: `"private"`.
-   */
-  readonly mode?: "private" | "shared" | undefined
-  /**
-   * Further request fields that say who asks. Known are `Authorization`, `X-Api-Key`,
-   * `Api-Key`, `X-Auth-Token` and `X-Access-Token`.
-   */
-  readonly credentials?: ReadonlyArray<string> | undefined
-  /** As of the middleware, but for the defaults: here it is true. */
-  readonly heuristic?: boolean | undefined
-  /** As of the middleware, but for the default: here it is `"exact"`, as the URLs are another's. */
-  readonly query?: Options["query"]
-  /** What answers depend on, for `Cache.invalidateTags`. Default: none. */
-  readonly tags?:
-    | ReadonlyArray<string>
-    | ((
-      response: HttpClientResponse.HttpClientResponse,
-      request: HttpClientRequest.HttpClientRequest
-    ) => ReadonlyArray<string>)
-    | undefined
-}
+export interface ClientOptions extends OutgoingOptions {}
 
 /**
  * Which entry `invalidate` means: the `name`, `query` and `host` that the cache was made with.

@@ -325,6 +325,39 @@ for (const client of clients) {
         assert.isDefined(hits[0]!.headers["traceparent"])
       }).pipe(provide))
 
+    it.scoped("No-Vary-Search, where it is heeded: one answer for queries that differ in nothing else", () =>
+      Effect.gen(function*() {
+        const { hits, url } = yield* origin(
+          counting({ "cache-control": "max-age=60", "no-vary-search": "params=(\"session\")" })
+        )
+        const { get } = yield* caching({ noVarySearch: true })
+        for (const session of ["1", "2", "3", "4"]) yield* get(`${url}/?id=7&session=${session}`)
+        assert.strictEqual(hits.length, 2)
+        for (const user of ["ada", "bob", "ada"]) yield* get(`${url}/?id=7&session=5`, { authorization: user })
+        assert.strictEqual(hits.length, 4)
+      }).pipe(provide))
+
+    it.scoped("what is below a path can be ended at once", () =>
+      Effect.gen(function*() {
+        const { hits, url } = yield* origin(counting())
+        const { get } = yield* caching({ prefixes: true })
+        for (const path of ["/a/1", "/a/2", "/b"]) yield* get(url + path)
+        yield* HttpCache.invalidatePrefix("/a", { name: "http-client", origin: url })
+        for (const path of ["/a/1", "/a/2", "/b"]) yield* get(url + path)
+        assert.deepStrictEqual(hits.map(({ url }) => url), ["/a/1", "/a/2", "/b", "/a/1", "/a/2"])
+      }).pipe(provide))
+
+    it.scoped("RFC 9213: fields for other caches count where they are named", () =>
+      Effect.gen(function*() {
+        const { hits, url } = yield* origin(
+          counting({ "cache-control": "no-store", "cdn-cache-control": "max-age=60" })
+        )
+        const { get } = yield* caching()
+        const { get: ofCdn } = yield* caching({ mode: "shared", targets: ["CDN-Cache-Control"] })
+        for (const ask of [get, get, ofCdn, ofCdn]) yield* ask(url)
+        assert.strictEqual(hits.length, 3)
+      }).pipe(provide))
+
     it.scoped("query: another order is another URL, unless said otherwise", () =>
       Effect.gen(function*() {
         const { hits, url } = yield* origin(counting())

@@ -21,6 +21,7 @@ export const compileClient = (options: ClientOptions): ClientPolicy => {
     name = mode === "shared" ? "http-shared" : "http-client",
     query = "exact",
     tags,
+    targets = [],
     vary = [],
     ...rest
   } = options
@@ -42,8 +43,7 @@ export const compileClient = (options: ClientOptions): ClientPolicy => {
     name,
     query,
     vary,
-    // What speaks to one's own cache in front of an app does not speak to a client's.
-    targets: [],
+    targets,
     etag: false,
     clientDirectives: "full",
     authorization: mode === "private" ? "per user" : "shared",
