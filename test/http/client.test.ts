@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Memory from "effect-caching/backends/Memory"
 import * as Cache from "effect-caching/Cache"
 import * as HttpCache from "effect-caching/HttpCache"
+import * as Faulty from "effect-caching/testing/Faulty"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
@@ -372,6 +373,21 @@ for (const client of clients) {
       }).pipe(provide))
   })
 }
+
+describe("a cached client over a backend that fails", () => {
+  it.scoped("asks the origin, and finds again what is there when it is back", () =>
+    Effect.gen(function*() {
+      const { hits, url } = yield* origin(counting())
+      const { get } = yield* caching()
+      const faults = yield* Faulty.Faulty
+      yield* faults.inject(Faulty.fail())
+      for (const hit of [1, 2]) assert.strictEqual((yield* get(url)).body, `${hit} /`)
+      yield* faults.heal
+      yield* get(url)
+      yield* get(url)
+      assert.strictEqual(hits.length, 3)
+    }).pipe(Effect.provide([Faulty.layer(Memory.layer()), FetchHttpClient.layer])))
+})
 
 describe("a cached client as a layer", () => {
   it.scoped("is the client that is asked for", () =>

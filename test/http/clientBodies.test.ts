@@ -1,6 +1,9 @@
 /** Bodies through a cached client: whole, too large, broken off, in a coding, and never read. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Undici from "@effect/platform-node/Undici"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as Memory from "effect-caching/backends/Memory"
 import * as HttpCache from "effect-caching/HttpCache"
@@ -135,6 +138,24 @@ for (const { layer, name } of clients) {
         assert.strictEqual(hits.length, 1)
       }).pipe(provide))
 
+    it.scoped("RFC 9111 §4.3.5: a HEAD that matches does not end what is stored of a body in a coding", () =>
+      Effect.gen(function*() {
+        const { hits, url } = yield* origin((request, response) => {
+          const body = gzipSync("coded".repeat(100))
+          const isKnown = request.headers["if-none-match"] !== undefined
+          const headers = { ...fresh, etag: "\"7\"", "content-encoding": "gzip", "content-length": body.length }
+          response.writeHead(isKnown ? 304 : 200, isKnown ? { etag: "\"7\"" } : headers)
+          response.end(isKnown ? undefined : body)
+        })
+        const { client } = yield* caching()
+        yield* client.get(url)
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual((yield* client.head(url)).headers["content-encoding"], "gzip")
+        const { headers } = yield* client.get(url)
+        assert.strictEqual(headers["cache-status"], "http-client; hit; ttl=60")
+        assert.deepStrictEqual(hits.map(({ method }) => method), ["GET", "HEAD"])
+      }).pipe(provide))
+
     it.scoped("an empty body is stored, and empty in every way it is read", () =>
       Effect.gen(function*() {
         const { hits, url } = yield* origin((request, response) => {
@@ -168,6 +189,48 @@ for (const { layer, name } of clients) {
       }).pipe(Effect.provide(name === "node:http" ? keeping : layer), Effect.provide(Memory.layer())))
   })
 }
+
+describe("clients that decode", () => {
+  const coded = origin((_, response) => {
+    const body = gzipSync("coded".repeat(100))
+    response.writeHead(200, { ...fresh, "content-encoding": "gzip", "content-length": body.length }).end(body)
+  })
+
+  it.scoped("another fetch is one too", () =>
+    Effect.gen(function*() {
+      const { hits, url } = yield* coded
+      const { get } = yield* caching()
+      for (const _ of ["a miss", "a hit"]) {
+        const { body, headers } = yield* get(url)
+        assert.strictEqual(body, "coded".repeat(100))
+        assert.isUndefined(headers["content-encoding"])
+      }
+      assert.strictEqual(hits.length, 1)
+    }).pipe(
+      Effect.provide([Memory.layer(), FetchHttpClient.layer]),
+      Effect.provideService(FetchHttpClient.Fetch, Undici.fetch as unknown as typeof fetch)
+    ))
+
+  it.scoped("and do not say so, or say another length, are believed", () =>
+    Effect.gen(function*() {
+      for (const headers of [{ "content-encoding": "gzip", "content-length": "3" }, { "content-length": "100" }]) {
+        const stand = HttpClient.make((request) =>
+          Effect.succeed(
+            HttpClientResponse.fromWeb(request, new Response("decoded", { headers: { ...fresh, ...headers } }))
+          )
+        )
+        const { get } = yield* Effect.provideService(
+          caching({ name: headers["content-length"] }),
+          HttpClient.HttpClient,
+          stand
+        )
+        for (const _ of ["a miss", "a hit"]) {
+          const reply = yield* get("http://example.com/")
+          assert.strictEqual(reply.body, "decoded")
+        }
+      }
+    }).pipe(Effect.provide(Memory.layer())))
+})
 
 describe("what is stored", () => {
   it.scoped("is not changed by who writes to what was read", () =>

@@ -91,7 +91,7 @@ export const requestFor = (
 ): ClientRequest.HttpClientRequest => ClientRequest.make(asked.method)(asked.originalUrl, { headers: asked.headers })
 
 /** The app that a client is: what goes past the cache is sent as it came, and with the services of who called. */
-const send = ({ redirected }: ClientPolicy, postprocess: Parts["postprocess"]): App =>
+const send = ({ load, redirected }: ClientPolicy, postprocess: Parts["postprocess"]): App =>
   Effect.flatMap(Effect.context<any>(), (context) => {
     const call = Context.unsafeGet(context, Outgoing)
     const asking = Context.unsafeGet(context, HttpServerRequest.HttpServerRequest)
@@ -109,9 +109,9 @@ const send = ({ redirected }: ClientPolicy, postprocess: Parts["postprocess"]): 
       ),
       Effect.catchIf((error) => isUnchanged(error, call, asking), ({ response }) => Effect.succeed(response)),
       Effect.tap((response) => {
-        if (isRedirected(response, asking.originalUrl)) redirected.add(asking)
+        if (isRedirected(response, asking.originalUrl)) redirected.add(asking).add(call.asked)
       }),
-      Effect.flatMap((response) => toServer(response, request.method === "HEAD"))
+      Effect.flatMap((response) => toServer(response, request.method === "HEAD", load.bounds.maxBytes))
     )
   })
 

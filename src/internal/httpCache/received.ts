@@ -119,11 +119,12 @@ export class Broken extends Error {
 /** The responses whose bodies these streams are, for as long as nobody has read of them. */
 const received = new WeakMap<object, ClientResponse.HttpClientResponse>()
 
-/** What `fetch` made of the answer, if it was `fetch` that asked and not a stand-in for it. */
-const fetched = (response: unknown): globalThis.Response | undefined => {
-  const { original, source } = response as { readonly original?: unknown; readonly source?: unknown }
+/** What a `fetch` made of the answer, whichever it is, if it was one that asked and not a stand-in for it. */
+const fetched = (response: unknown): Pick<globalThis.Response, "redirected"> | undefined => {
+  const { original, source } = response as { readonly original?: unknown; readonly source?: object }
   if (original !== undefined) return fetched(original)
-  return source instanceof globalThis.Response && source.url !== "" ? source : undefined
+  const { redirected, url } = (source ?? {}) as { readonly redirected?: unknown; readonly url?: unknown }
+  return typeof redirected === "boolean" && typeof url === "string" && url !== "" ? { redirected } : undefined
 }
 
 /** Whether it is the answer of another URL than the one that was asked. */
@@ -134,13 +135,17 @@ export const isRedirected = (response: ClientResponse.HttpClientResponse, url: s
   return made._tag === "Right" && made.right.href !== url
 }
 
-/** The client's response as the engine takes it. Its body is let go with the scope, if nobody has read it. */
+/** The client's response as the engine takes it. Its body is let go with the scope, if nobody has read of it. */
 export const toServer = (
   response: ClientResponse.HttpClientResponse,
-  isHead: boolean
+  isHead: boolean,
+  maxBytes: number
 ): Effect.Effect<Response.HttpServerResponse, never, Scope.Scope> => {
   const { cookies, status } = response
   const { "set-cookie": _, ...headers }: Record<string, string> = response.headers
+  const isDecoded = headers["content-encoding"] !== undefined && fetched(response) !== undefined
+  // The client knows whether a body is whole, and may have decoded it: what counts is what can be read.
+  if (isHead ? isDecoded : !(Number(headers["content-length"]) > maxBytes)) delete headers["content-length"]
   const empty = Response.empty({ status, headers, cookies })
   // Read to its end, so that its connection can be used again.
   if (isHead || status === 204 || status === 304) return Effect.as(Effect.ignore(response.arrayBuffer), empty)
@@ -152,12 +157,7 @@ export const toServer = (
     Stream.catchAll((error) => error.reason === "EmptyBody" ? Stream.empty : Stream.fail(new Broken(response, error)))
   )
   received.set(stream, response)
-  if (headers["content-encoding"] !== undefined) {
-    // How long it is once it is decoded is not told.
-    delete headers["content-length"]
-    // `fetch` has decoded it.
-    if (fetched(response) !== undefined) delete headers["content-encoding"]
-  }
+  if (isDecoded) delete headers["content-encoding"]
   return Effect.as(
     Effect.addFinalizer(() => isRead ? Effect.void : abandon(response)),
     Response.setBody(
