@@ -34,7 +34,11 @@ const profiles = {
     // A client's equal preferences are settled by the app's order: any will do, but there must be one.
     languages: ["de", "en"]
   },
-  default: {}
+  default: {},
+  // The cache behind the proxy, in its client.
+  client: {
+    client: { mode: "shared", statuses: "any", staleIfError: "1 hour", targets: ["CDN-Cache-Control"] }
+  }
 }
 
 /** Tests that are required and that a program on @effect/platform cannot pass. */

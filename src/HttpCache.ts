@@ -1,7 +1,7 @@
 /**
  * A shared HTTP cache in front of an app, a router or one route (RFC 9111), safe by
  * default: what is stored is what the app says may be, and no answer that could be one
- * user's reaches another.
+ * user's reaches another. The same for requests that go out is `client`.
  *
  * Wrap what makes responses, not the server that sends them:
  * `HttpServer.serve(HttpCache.middleware()(router))`. Authentication and CORS go
@@ -19,13 +19,14 @@
  */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { BackendError, CacheBackend } from "./Backend.js"
 import * as Cache from "./Cache.js"
@@ -33,6 +34,9 @@ import { ruleKey } from "./internal/http/noVarySearch.js"
 import { maxSegments, prefixTag, segmentsOf } from "./internal/http/prefixes.js"
 import { keysOfUrl } from "./internal/http/request.js"
 import { handle } from "./internal/httpCache/answer.js"
+import { cachedClient } from "./internal/httpCache/client.js"
+import type { OutgoingOptions } from "./internal/httpCache/clientOptions.js"
+import { compileClient } from "./internal/httpCache/clientPolicy.js"
 import type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
 import { compile } from "./internal/httpCache/policy.js"
 import { makeCache, makeSite } from "./internal/httpCache/site.js"
@@ -152,6 +156,14 @@ export interface Options extends RequestOptions, AnswerOptions {
 }
 
 /**
+ * What of outgoing requests is cached, for how long, and for whom.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface ClientOptions extends OutgoingOptions {}
+
+/**
  * Which entry `invalidate` means: the `name`, `query` and `host` that the cache was made with.
  *
  * @since 1.0.0
@@ -253,6 +265,77 @@ export const layerRouter = (options: Options = {}): Layer.Layer<never, never, Ca
  */
 export const layerApi = (options: Options = {}): Layer.Layer<never, never, CacheBackend> =>
   HttpApiBuilder.middleware(provided(options))
+
+/**
+ * A client with a cache for its answers, by the same rules: fresh answers cost the origin
+ * nothing, stale ones are validated, what unsafe methods change is forgotten, and calls
+ * at the same time are one request. The directives of a request's `Cache-Control` are
+ * obeyed; with `only-if-cached` the answer may be a 504 that nobody sent (RFC 9111
+ * §5.2.1.7). Errors are those of the client.
+ *
+ * It sees requests as the client would send them. What tells users apart must be in
+ * them, and not be added below by the client's own connection. Each hop of a redirect
+ * is cached where `HttpClient.followRedirects` is applied to the cached client; an answer
+ * that `fetch` got by a redirect is not stored.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ * import * as Memory from "effect-caching/backends/Memory"
+ * import { FetchHttpClient, HttpClient } from "@effect/platform"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const client = HttpCache.client({ staleIfError: "1 hour" })(yield* HttpClient.HttpClient)
+ *   const response = yield* client.get("https://example.com/articles")
+ *   return yield* response.json
+ * })
+ *
+ * const runnable = program.pipe(Effect.provide(FetchHttpClient.layer), Effect.provide(Memory.layer()))
+ * ```
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const client = (
+  options: ClientOptions = {}
+): <E, R>(client: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R | CacheBackend> => {
+  const policy = compileClient(options)
+  const cache = makeCache(policy)
+  return (client) => cachedClient(policy, cache, client)
+}
+
+/**
+ * `client` for the client that is there: who asks for `HttpClient` gets the cached one.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ * import * as Memory from "effect-caching/backends/Memory"
+ * import { FetchHttpClient } from "@effect/platform"
+ * import { Layer } from "effect"
+ *
+ * const cached = HttpCache.layerClient().pipe(Layer.provide([FetchHttpClient.layer, Memory.layer()]))
+ * ```
+ *
+ * @since 1.0.0
+ * @category constructors
+ */
+export const layerClient = (
+  options: ClientOptions = {}
+): Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient | CacheBackend> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.flatMap(Effect.context<CacheBackend>(), (context) =>
+      Effect.map(
+        HttpClient.HttpClient,
+        (inner) =>
+          HttpClient.transformResponse(
+            client(options)(inner),
+            Effect.mapInputContext((input: Context.Context<never>) => Context.merge(context, input))
+          )
+      ))
+  )
 
 /** A middleware that has its backend. */
 const provided = (options: Options) =>

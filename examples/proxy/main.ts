@@ -1,6 +1,7 @@
 /**
  * A caching reverse proxy: `node main.js ORIGIN [PORT] [OPTIONS]`, with the options of
- * `HttpCache` as JSON.
+ * `HttpCache` as JSON. With those of `HttpCache.client` under `client`, the cache is
+ * behind it, in the client that asks the origin.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -76,7 +77,11 @@ const dispatcher = Layer.scoped(
   )
 )
 
-const cached = HttpCache.middleware(JSON.parse(options) as HttpCache.Options)(proxy)
+const { client, ...before } = JSON.parse(options) as HttpCache.Options & { readonly client?: HttpCache.ClientOptions }
+
+const cached = client === undefined ? HttpCache.middleware(before)(proxy) : proxy
+
+const undici = Layer.provide(NodeHttpClient.layerUndiciWithoutDispatcher, dispatcher)
 
 const app = Effect.flatMap(
   HttpServerRequest.HttpServerRequest,
@@ -88,7 +93,7 @@ HttpServer.serve(app).pipe(
   HttpServer.withLogAddress,
   Layer.provide([
     NodeHttpServer.layer(server, { port: Number(port), host: "127.0.0.1" }),
-    Layer.provide(NodeHttpClient.layerUndiciWithoutDispatcher, dispatcher),
+    client === undefined ? undici : Layer.provide(HttpCache.layerClient(client), [undici, Memory.layer()]),
     Memory.layer()
   ]),
   Layer.launch,

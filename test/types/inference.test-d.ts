@@ -1,11 +1,14 @@
+import type * as HttpClient from "@effect/platform/HttpClient"
 import type { BackendError, CacheBackend } from "effect-caching/Backend"
 import * as Cache from "effect-caching/Cache"
 import * as Codec from "effect-caching/Codec"
+import * as HttpCache from "effect-caching/HttpCache"
 import * as Memoize from "effect-caching/Memoize"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
 import type { ParseError } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -126,6 +129,16 @@ describe("types are inferred without annotations", () => {
     Cache.make({ name: "user", schema: User, timeToLive: 1, unless: () => Promise.resolve(true) })
     // @ts-expect-error: schema or codec
     Cache.make({ name: "user", timeToLive: 1 })
+  })
+
+  it("a cached client keeps its errors and requirements, and needs a backend; a layer is the client that there was", () => {
+    const cached = HttpCache.client({ tags: (response, request) => [request.url, `${response.status}`] })
+    expectTypeOf(cached<NotFound, Database>).returns.toEqualTypeOf<
+      HttpClient.HttpClient.With<NotFound, Database | CacheBackend>
+    >()
+    expectTypeOf(HttpCache.layerClient()).toEqualTypeOf<
+      Layer.Layer<HttpClient.HttpClient, never, HttpClient.HttpClient | CacheBackend>
+    >()
   })
 
   it("what a schema needs is needed by the calls", () => {

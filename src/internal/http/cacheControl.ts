@@ -40,6 +40,14 @@ export const silent: CacheControl = {
   staleIfError: undefined
 }
 
+/** What a private cache obeys of it: the rest speaks to shared ones (§5.2.2.7, §5.2.2.8, §5.2.2.10). */
+export const toPrivate = (cacheControl: CacheControl): CacheControl => ({
+  ...cacheControl,
+  private: false,
+  proxyRevalidate: false,
+  sMaxage: undefined
+})
+
 /** §1.2.2: what does not fit is this. */
 const longest = 2 ** 31
 

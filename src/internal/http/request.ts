@@ -31,6 +31,11 @@ export interface RequestRules {
   readonly host?: HostRule | undefined
   /** What the key and the handler have of a field, by its name in lower case. */
   readonly normalisers?: ReadonlyMap<string, Normaliser> | undefined
+  /**
+   * Whether requests go out, and the program itself makes them: what it says of forwarding
+   * is sent on and part of the key, and a part that is not stored is asked for as a part.
+   */
+  readonly isOutgoing?: boolean | undefined
 }
 
 /** `undefined`: not a host of the app's. */
@@ -59,6 +64,10 @@ export interface Visit {
   readonly isPersonal: boolean
   /** It has credentials that its handler sees and its key has not. */
   readonly isAuthorized: boolean
+  /** Its answers have variants, whatever they say: its key is more than the URL. */
+  readonly isVarying: boolean
+  /** It asks for a part and not for the whole. */
+  readonly isPartial: boolean
   readonly preconditions: Preconditions
   /** In place of the authority that came; `undefined` where that is shown as it is. */
   readonly authority: string | undefined
@@ -99,6 +108,9 @@ export const conditionalFields = (headers: Fields): Fields =>
 
 const has = (fields: Fields, name: string): boolean => fields[name] !== undefined
 
+/** Of outgoing requests, part of the key where they are there. */
+export const forwarding: ReadonlyArray<string> = [...unkeyed, "x-forwarded-proto"].sort()
+
 /** RFC 9110 §9.3.1: content of a GET has no meaning, but a handler may read it. */
 const hasContent = (fields: Fields): boolean =>
   has(fields, "transfer-encoding") || (has(fields, "content-length") && fields["content-length"]!.trim() !== "0")
@@ -115,12 +127,14 @@ const shownFields = (headers: Fields, rules: RequestRules, authority: string, sc
   const shown: Record<string, string> = Object.create(null)
   for (const name of Object.keys(headers)) {
     if (typeof headers[name] !== "string") continue
-    if (!unkeyed.has(name) || rules.vary.includes(name)) shown[name] = headers[name]
+    if (rules.isOutgoing === true || !unkeyed.has(name) || rules.vary.includes(name)) shown[name] = headers[name]
   }
   for (const name of conditional) delete shown[name]
   if (rules.host === false) delete shown["host"]
   else if (has(shown, "host")) shown["host"] = authority
-  if (has(shown, "x-forwarded-proto") && !rules.vary.includes("x-forwarded-proto")) shown["x-forwarded-proto"] = scheme
+  if (has(shown, "x-forwarded-proto") && rules.isOutgoing !== true && !rules.vary.includes("x-forwarded-proto")) {
+    shown["x-forwarded-proto"] = scheme
+  }
   if (typeof rules.cookies === "object" || rules.cookies === "ignore") {
     const kept = rules.cookies === "ignore" ? undefined : cookiesNamed(shown["cookie"], rules.cookies.vary)
     if (kept === undefined) delete shown["cookie"]
@@ -136,7 +150,8 @@ const shownFields = (headers: Fields, rules: RequestRules, authority: string, sc
 
 /** Where a request goes: `undefined` where that is not certain. */
 const locate = (
-  asked: Asked
+  asked: Asked,
+  rules: RequestRules
 ): { readonly scheme: string; readonly authority: string; readonly target: string } | undefined => {
   // A target in absolute form on the wire names an authority that `Host` need not repeat.
   const target = asked.url.startsWith("/") ? originForm(asked.originalUrl) : undefined
@@ -145,15 +160,16 @@ const locate = (
     return undefined
   }
   return {
-    scheme: schemeOf(asked.headers["x-forwarded-proto"] ?? target.scheme),
+    // Of an outgoing request it tells whence it came, and not where it goes.
+    scheme: schemeOf((rules.isOutgoing === true ? undefined : asked.headers["x-forwarded-proto"]) ?? target.scheme),
     authority: host ?? target.authority ?? "",
     target: target.target
   }
 }
 
 /** The URL that a request is for. */
-export const urlOf = (asked: Asked): string | undefined => {
-  const located = locate(asked)
+export const urlOf = (asked: Asked, rules: RequestRules): string | undefined => {
+  const located = locate(asked, rules)
   return located === undefined ? undefined : `${located.scheme}://${located.authority}${located.target}`
 }
 
@@ -166,7 +182,7 @@ export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
   const isAuthorized = rules.credentials.some((name) => has(headers, name))
   if (isAuthorized && rules.authorization === "bypass") return "bypass"
   if (rules.cookies === "bypass" && has(headers, "cookie")) return "bypass"
-  const located = locate(asked)
+  const located = locate(asked, rules)
   if (located === undefined) return "bypass"
   const { scheme, target } = located
   const authority = keyedAuthority(rules.host, located.authority)
@@ -176,8 +192,11 @@ export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
     primary: primaryKey(scheme, authority, target, rules.query),
     isHead: method === "HEAD",
     authority: authority === located.authority ? undefined : authority,
-    isPersonal: rules.cookies === "shared" && has(headers, "cookie"),
+    isPersonal: rules.cookies === "shared" && has(headers, "cookie") &&
+      !(rules.authorization === "per user" && rules.credentials.includes("cookie")),
     isAuthorized: rules.authorization === "shared" && isAuthorized,
+    isVarying: rules.isOutgoing === true ? declaredNames(rules).some((name) => has(headers, name)) : isVarying(rules),
+    isPartial: rules.isOutgoing === true && has(headers, "range"),
     preconditions: { ifNoneMatch: headers["if-none-match"], ifModifiedSince: headers["if-modified-since"] },
     // Most hits never ask.
     get fields() {
@@ -216,7 +235,8 @@ export const isVarying = (rules: RequestRules): boolean =>
 export const declaredNames = (rules: RequestRules): ReadonlyArray<string> => [
   ...rules.vary,
   ...(typeof rules.cookies === "object" ? ["cookie"] : []),
-  ...(rules.authorization === "per user" ? rules.credentials : [])
+  ...(rules.authorization === "per user" ? rules.credentials : []),
+  ...(rules.isOutgoing === true ? forwarding : [])
 ]
 
 /** Their names as the answer's `Vary` has them; `fields` and `credentials` as the program wrote them. */

@@ -1,7 +1,7 @@
 /**
  * Whether a response may be stored (RFC 9111 §3), for how long, and for whom.
  */
-import type { CacheControl } from "./cacheControl.js"
+import { type CacheControl, toPrivate } from "./cacheControl.js"
 import type { Fields } from "./fields.js"
 import { explicitLifetime, heuristicLifetime, initialAge } from "./freshness.js"
 import { directivesOf } from "./targeted.js"
@@ -24,6 +24,8 @@ export interface StoreRules {
   readonly isHeuristic?: boolean | undefined
   /** Fields in place of `Cache-Control`, the first that is there (RFC 9213). */
   readonly targets?: ReadonlyArray<string> | undefined
+  /** Whether the cache is one user's (§1): what is said to shared caches does not count. */
+  readonly isPrivate?: boolean | undefined
   /** How long stale responses may be sent while one request for a new one is made. */
   readonly graceMillis?: number | undefined
   /** How long stale responses may be sent in place of errors. */
@@ -110,7 +112,9 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
   }
   // RFC 9110 §14.4: it means nothing here; an app that sends it is likely wrong about its status.
   if (headers["content-range"] !== undefined && rules.statuses !== "any") return no("status")
-  const { cacheControl, isTargeted } = directivesOf(headers, rules.targets ?? [])
+  const isPrivate = rules.isPrivate === true
+  const { cacheControl: directives, isTargeted } = directivesOf(headers, rules.targets ?? [])
+  const cacheControl = isPrivate ? toPrivate(directives) : directives
   // §5.2.2.3: who understands the status need not obey `no-store`, who does not must not store.
   if (cacheControl.mustUnderstand ? !usualStatuses.has(status) : cacheControl.noStore) return no("no-store")
   if (cacheControl.private === true) return no("private")
@@ -123,7 +127,7 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
   const forAuthorized = forEverybody || cacheControl.mustRevalidate
   if (exchange.isAuthorized && !forAuthorized) return no("authorization")
   if (exchange.isPersonal && !forEverybody) return no("cookie")
-  const vary = varyNames(headers, rules.declared)
+  const vary = varyNames(headers, rules.declared, isPrivate)
   if (vary === undefined) return no("vary")
   const lasting = rules.lives?.get(status) ??
     ((statuses ?? lastingStatuses).has(status) ? rules.timeToLiveMillis : undefined)

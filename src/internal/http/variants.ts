@@ -6,7 +6,7 @@
  */
 import { hash } from "node:crypto"
 import type { Fields } from "./fields.js"
-import type { RequestRules } from "./request.js"
+import { forwarding, type RequestRules } from "./request.js"
 import { selectingValues } from "./vary.js"
 
 /** Which of a URL's variants answers a request. */
@@ -31,7 +31,11 @@ export const variantOf = (
   names: ReadonlyArray<string>,
   slots: number
 ): Variant => {
-  const selecting = digestOf([selectingValues(fields, rules.vary), selectingValues(fields, names)])
+  const selecting = digestOf([
+    selectingValues(fields, rules.vary),
+    selectingValues(fields, names),
+    ...(rules.isOutgoing === true ? selectingValues(fields, forwarding.filter((_) => fields[_] !== undefined)) : [])
+  ])
   const isPerUser = rules.authorization === "per user"
   if (typeof rules.cookies !== "object" && !isPerUser) {
     return { key: [...primary, slotOf(selecting, slots)], digest: selecting }

@@ -11,13 +11,19 @@ const unbounded = new Set(["authorization", "cookie", "referer", "user-agent"])
 
 /**
  * The names by which a response varies, sorted; `undefined` where no stored response
- * can be selected. `declared` names are part of the key anyway.
+ * can be selected. `declared` names are part of the key anyway. In a private cache
+ * there is one who asks.
  */
-export const varyNames = (headers: Fields, declared: ReadonlySet<string>): ReadonlyArray<string> | undefined => {
+export const varyNames = (
+  headers: Fields,
+  declared: ReadonlySet<string>,
+  isPrivate = false
+): ReadonlyArray<string> | undefined => {
   // A body in a coding is for those who asked for it, whether the response says so or not.
   const implied = headers["content-encoding"] === undefined ? [] : ["accept-encoding"]
   const names = Array.from(new Set([...namesOf(headers["vary"]), ...implied])).filter((name) => !declared.has(name))
-  return names.length > maxNames || !names.every((name) => isToken(name) && name !== "*" && !unbounded.has(name))
+  return names.length > maxNames ||
+      !names.every((name) => isToken(name) && name !== "*" && (isPrivate || !unbounded.has(name)))
     ? undefined
     : names.sort()
 }

@@ -71,8 +71,8 @@ export const handle = (site: Site): App =>
 const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest): App =>
   Effect.tap(site.app, (response) => {
     if (!isInvalidating(request.method, response.status)) return Effect.void
-    const url = Rules.urlOf(request)
     const { isSearching, rules } = site.policy
+    const url = Rules.urlOf(request, rules)
     const keys = url === undefined ? [] : invalidatedUrls(url, response.headers)
       .flatMap((url) => Rules.keysOfUrl(url, rules.query, rules.host) ?? [])
       .flatMap((key) => isSearching ? [key, ruleKey(key)] : [key])
@@ -99,7 +99,7 @@ const answer = (call: Call): App =>
 const answerAt = (call: Call): App => {
   const { directives, isForced, primary, site, visit } = call
   if (directives?.onlyIfCached === true) return answerFromStore(call, () => nothingCached(site))
-  if (visit.isHead || directives?.noStore === true) return answerFromStore(call)
+  if (visit.isHead || visit.isPartial || directives?.noStore === true) return answerFromStore(call)
   const answering = Effect.flatMap(
     site.unstorable.has(primary, visit),
     (isUnstorable) => isUnstorable ? answerFromStore(call) : answerFromCache(call, primary, undefined, isForced)
@@ -112,7 +112,7 @@ const answerAt = (call: Call): App => {
 const nothingCached = (site: Site): App =>
   marked(site, Effect.succeed(Response.empty({ status: 504 })), { detail: "only-if-cached" })
 
-/** Without waiting for anybody: what is stored, or the app's own answer. A HEAD fills nothing. */
+/** Without waiting for anybody: what is stored, or the app's own answer. A HEAD fills nothing, nor does a part. */
 const answerFromStore = (call: Call, otherwise = (forward: Forward): App => alone(call, forward)): App => {
   const { directives, primary, site, visit } = call
   const cache = visit.isHead || directives?.maxStaleMillis !== undefined ? site.kept : site.cache
@@ -206,7 +206,7 @@ const usability = (
   variant: Variant | undefined,
   now: number
 ): "usable" | "outdated" | "forbidden" | "other" =>
-  !isSelected(stored, variant) || (variant === undefined && call.site.policy.isVarying)
+  !isSelected(stored, variant) || (variant === undefined && call.visit.isVarying)
     ? "other"
     : !isPermitted(stored, call.visit)
     ? "forbidden"

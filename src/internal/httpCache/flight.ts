@@ -159,7 +159,10 @@ const usablePrevious = (
   previous: unknown
 ): Stored.Answer | undefined => {
   const answer = previous as Outcome | undefined
-  return answer?._tag === "Answer" && isSelected(answer, variant) && isPermitted(answer, visit) ? answer : undefined
+  return answer?._tag === "Answer" && isSelected(answer, variant) && isPermitted(answer, visit) &&
+      !(variant === undefined && visit.isVarying)
+    ? answer
+    : undefined
 }
 
 /** What of a load is for others. */
@@ -219,8 +222,8 @@ const underUrl = (
   call: Call,
   { answer, vary }: Extract<Loaded, { readonly _tag: "Answered" }>
 ): Effect.Effect<Outcome, never, any> => {
-  const { site } = call
-  if (vary.length === 0 && !site.policy.isVarying) return Effect.succeed(answer)
+  const { site, visit } = call
+  if (vary.length === 0 && !visit.isVarying) return Effect.succeed(answer)
   const variance: Stored.Variance = {
     _tag: "Variance",
     generation: randomUUID(),

@@ -9,7 +9,7 @@ import { identifierOf } from "../http/cacheStatus.js"
 import { isEtag, strongEtag, weakEtag } from "../http/conditional.js"
 import { isToken } from "../http/fields.js"
 import { preferredEncoding, preferredLanguage } from "../http/negotiation.js"
-import { declaredNames, declaredVary, isVarying, type Normaliser, type RequestRules } from "../http/request.js"
+import { declaredNames, declaredVary, type Normaliser, type RequestRules } from "../http/request.js"
 import type { Obedience } from "../http/requestDirectives.js"
 import { tagsIn } from "../http/surrogate.js"
 import { InvalidOption, requireMillis, requireNumber } from "../options.js"
@@ -24,8 +24,6 @@ export interface Policy {
   readonly identifier: string | undefined
   readonly rules: RequestRules
   readonly load: LoadRules
-  /** Whether no answer is the only one of its URL. */
-  readonly isVarying: boolean
   /** How many slots a URL has for its variants. */
   readonly maxVariants: number
   /** Whether answers are tagged with the prefixes of their path. */
@@ -46,7 +44,7 @@ export interface Policy {
 }
 
 /** Fields that say who asks, as far as they have common names. */
-const commonCredentials = ["authorization", "api-key", "x-access-token", "x-api-key", "x-auth-token"]
+export const commonCredentials = ["authorization", "api-key", "x-access-token", "x-api-key", "x-auth-token"]
 
 const question = (given: ((...args: ReadonlyArray<any>) => boolean | Effect.Effect<boolean>) | undefined) =>
   given === undefined ? undefined : (...args: ReadonlyArray<any>): Effect.Effect<boolean> => {
@@ -175,7 +173,6 @@ export const compile = (options: Options): Policy => {
     name,
     identifier: cacheStatus === false ? undefined : identifierOf(cacheStatus),
     rules,
-    isVarying: isVarying(rules),
     maxVariants: requireNumber(module, "maxVariants", options.maxVariants ?? 256, { integer: true, min: 1 }),
     isPrefixed: options.prefixes ?? false,
     isSearching: options.noVarySearch ?? false,

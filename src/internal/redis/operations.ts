@@ -365,7 +365,11 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
       pipe(
         valueOf("fill", entry, retention),
         Effect.flatMap((value) => run("fill", scripts.fill, both(key), [token, ...value])),
-        Effect.map(isOne)
+        Effect.map((reply: number | string) => {
+          const isFilled = isOne(reply)
+          if (isFilled && entry.tags.length === 0) sightings.note(wire(key), entry.freshUntil)
+          return isFilled
+        })
       ),
     tagVersions: (tags) => Effect.map(versions("tagVersions", versionKeys(tags)), tagged(tags)),
     refreshTags: (carried) => {
