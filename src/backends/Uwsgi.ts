@@ -11,9 +11,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Backend from "../Backend.js"
+import type { Failure } from "../internal/failure.js"
 import { fromConfig, InvalidOption, requireMillis, requireNumber } from "../internal/options.js"
 import { Items } from "../internal/uwsgi/items.js"
-import { type Failure, Link } from "../internal/uwsgi/link.js"
+import { Link } from "../internal/uwsgi/link.js"
 import { probe } from "../internal/uwsgi/probe.js"
 import * as Store from "../internal/uwsgi/store.js"
 
@@ -151,7 +152,9 @@ export const make = (options: Options = {}): Effect.Effect<Backend.Backend, Back
       })),
       (method, operation) =>
         Effect.zipRight(tried, method in reads ? operation : store.inOneGeneration(operation)).pipe(
-          Effect.mapError(({ cause, description, reason }) => errorOf(method)({ cause, description, reason }))
+          Effect.mapError(({ cause, description, reason }) =>
+            new Backend.BackendError({ backend: name, method, reason, description, cause })
+          )
         )
     )
   })
