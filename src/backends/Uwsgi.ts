@@ -136,20 +136,9 @@ export const make = (options: Options = {}): Effect.Effect<Backend.Backend, Back
       () => Effect.void
     )
 
-    const derived = yield* Backend.fromBytes({ name, isShared: true }, store)
+    const derived = yield* Backend.fromBytes({ name, isShared: true, concurrency }, store)
     return Backend.around(
-      Backend.override(derived, ({ remove, set }) => ({
-        setMany: (items) => {
-          // The last of several for one key counts.
-          const byKey = new Map(items.map((item) => [item[0], item]))
-          return Effect.forEach(byKey.values(), (item) => set(...item), { concurrency, discard: true })
-        },
-        removeMany: (keys) =>
-          Effect.map(
-            Effect.forEach(new Set(keys), remove, { concurrency }),
-            (removed) => removed.filter((wasThere) => wasThere).length
-          )
-      })),
+      derived,
       (method, operation) =>
         Effect.zipRight(tried, method in reads ? operation : store.inOneGeneration(operation)).pipe(
           Effect.mapError(({ cause, description, reason }) =>

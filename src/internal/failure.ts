@@ -39,7 +39,8 @@ export const ofConnection = (error: Error): Failure & { readonly cause: Cause } 
   }
 }
 
-const codeOf = (error: Error): string | undefined => {
+/** The code of a system error. */
+export const codeOf = (error: Error): string | undefined => {
   const { code } = error as { readonly code?: unknown }
   return typeof code === "string" ? code : undefined
 }
@@ -49,3 +50,26 @@ const messageOf = (error: Error): string =>
   error.message !== "" || !(error instanceof AggregateError)
     ? error.message
     : error.errors.map((each) => each instanceof Error ? each.message : "").join(", ")
+
+/** Why the system refuses a file. */
+export const reasonByCode: Readonly<Record<string, Reason>> = {
+  ENOSPC: "OutOfSpace",
+  EDQUOT: "OutOfSpace",
+  EFBIG: "TooLarge",
+  EACCES: "Authentication",
+  EPERM: "Authentication",
+  EROFS: "Unavailable",
+  EMFILE: "Unavailable",
+  ENFILE: "Unavailable",
+  ENOMEM: "Unavailable",
+  EAGAIN: "Unavailable",
+  EBUSY: "Unavailable",
+  EIO: "Unavailable",
+  ESTALE: "Unavailable",
+  ETIMEDOUT: "Unavailable",
+  EEXIST: "Unavailable",
+  ENOENT: "Unavailable",
+  ENOTDIR: "Unavailable",
+  EISDIR: "Unavailable",
+  ELOOP: "Unavailable"
+}
