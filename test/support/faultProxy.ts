@@ -89,11 +89,12 @@ const acquire = async (target: { readonly port: number; readonly host?: string |
       }
       case "Trickle": {
         if (direction === "up") return write(chunk)
-        for (let at = 0; at < chunk.length && !to.destroyed; at += now.bytes) {
+        let at = 0
+        for (; at < chunk.length && !to.destroyed && mode === now; at += now.bytes) {
           await write(chunk.subarray(at, at + now.bytes))
           await sleep(now.every)
         }
-        return
+        return write(chunk.subarray(at))
       }
       case "BlackHole": {
         if (now.direction !== "both" && now.direction !== direction) return write(chunk)
