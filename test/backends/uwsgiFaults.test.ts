@@ -149,6 +149,19 @@ const fill = (port: number) =>
     throw new Error("the server does not get full")
   })
 
+/** The locks of a process of its own. */
+const locksAt = ({ host, port }: { readonly host: string; readonly port: number }) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Link({ host, port }, timeout, 1)),
+      (link) => Effect.sync(() => link.close())
+    ),
+    (link) => {
+      const fail = () => new BackendError({ backend: "test", method: "lock", reason: "Unknown" })
+      return new Locks(new Items(link, { cacheName: undefined, prefix: "cache:" }, fail))
+    }
+  )
+
 describe("connecting", () => {
   it.scopedLive("to nothing: the backend is made, operations fail at once and say where", () =>
     leavesNothing(Effect.gen(function*() {
@@ -420,12 +433,7 @@ describe("a server", () => {
       const server = yield* UwsgiServer.make({ caches: ["name=lab,items=1000,blocksize=4096,no_expire=1"] })
       const backend = yield* make(server.port, { requireConnection: true })
       yield* backend.set("a", entry("1"), minute)
-      const link = yield* Effect.acquireRelease(
-        Effect.sync(() => new Link({ host: server.host, port: server.port }, timeout, 1)),
-        (link) => Effect.sync(() => link.close())
-      )
-      const fail = () => new BackendError({ backend: "test", method: "lock", reason: "Unknown" })
-      const dead = new Locks(new Items(link, { cacheName: undefined, prefix: "cache:" }, fail))
+      const dead = yield* locksAt(server)
       assert.isTrue(yield* dead.acquire(reserved.lock("a"), 10_000))
 
       const setting = yield* Effect.fork(backend.set("a", entry("2"), minute))
@@ -439,6 +447,23 @@ describe("a server", () => {
       yield* Fiber.join(setting)
       later.mockRestore()
       assert.strictEqual(yield* get(backend, "a"), "2")
+    }))
+})
+
+describe("a lock", () => {
+  it.scopedLive("whose release has not reached the server, which said nothing, is not waited for by this process", () =>
+    Effect.gen(function*() {
+      const { proxy, server } = yield* proxied
+      const [locks, others] = [yield* locksAt(proxy), yield* locksAt(server)]
+      assert.isTrue(yield* locks.acquire("k", 10_000))
+      // The end of a connection is what the server says of an item that is not there.
+      yield* proxy.setMode(Mode.CloseOnAccept({ with: "FIN" }))
+      assert.isFalse(yield* locks.release("k"))
+      yield* proxy.setMode(Mode.Pass())
+      assert.isFalse(yield* others.acquire("k", 10_000))
+      assert.isTrue(yield* locks.acquire("k", 10_000))
+      assert.isTrue(yield* locks.release("k"))
+      assert.isTrue(yield* others.acquire("k", 10_000))
     }))
 })
 

@@ -64,6 +64,7 @@ const acquire = async (target: { readonly port: number; readonly host?: string |
   let accepted = 0
   let roundTrips = 0
   const open = new Set<Connection>()
+  const ended = new Set<Net.Socket>()
 
   const reset = ({ client, server }: Connection) => {
     server?.destroy()
@@ -137,7 +138,10 @@ const acquire = async (target: { readonly port: number; readonly host?: string |
     accepted++
     client.on("error", () => {}).setNoDelay(true)
     if (mode._tag === "CloseOnAccept") {
-      return mode.with === "FIN" ? void client.end(() => client.destroy()) : void client.resetAndDestroy()
+      if (mode.with === "RST") return void client.resetAndDestroy()
+      // What comes is read: left unread, it would make a reset of the end.
+      ended.add(client)
+      return void client.resume().on("end", () => client.destroy()).on("close", () => ended.delete(client)).end()
     }
     const server = mode._tag === "Hang"
       ? undefined
@@ -192,6 +196,7 @@ const acquire = async (target: { readonly port: number; readonly host?: string |
     close: () => {
       unlisten()
       open.forEach(reset)
+      ended.forEach((client) => client.destroy())
     }
   }
 }
