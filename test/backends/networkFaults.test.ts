@@ -16,7 +16,7 @@ printsNothing()
 
 const timeout = 300
 /** A time-out and 20 %, and what a busy machine takes. */
-const inTime = timeout * 1.2 + 200
+const inTime = timeout * 1.2 + 500
 /** A second, and what a busy machine takes. */
 const recovery = 1_300
 
