@@ -6,8 +6,19 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as FaultProxy from "../support/faultProxy.js"
-import { entry, eventually, get, leavesNothing, minute, printsNothing, reasons, timed } from "../support/faults.js"
+import {
+  entry,
+  eventually,
+  get,
+  leavesNothing,
+  minute,
+  printsNothing,
+  reasonOf,
+  reasons,
+  timed
+} from "../support/faults.js"
 import { networkBackends, type Servers } from "../support/networkBackends.js"
+import * as RedisServer from "../support/redisServer.js"
 import * as SynHole from "../support/synHole.js"
 
 const { Mode } = FaultProxy
@@ -72,6 +83,12 @@ const settles = (backend: Backend) =>
     return all
   })
 
+/** What servers refuse, by a setting of Redis: what it is set to, what it was, and the reason. */
+const refusals: Readonly<Record<string, readonly [name: string, value: string, before: string, reason: string]>> = {
+  "servers are full": ["maxmemory", "1", "0", "OutOfSpace"],
+  "servers lack replicas": ["min-replicas-to-write", "9", "0", "Unavailable"]
+}
+
 /** On every server: a batch fails where one does. */
 const allWork = (backend: Backend) =>
   Effect.isSuccess(backend.setMany(Array.from({ length: 16 }, (_, index) => [`works:${index}`, entry("1"), minute])))
@@ -119,6 +136,31 @@ describe("faults", () => {
               assert.isBelow(yield* eventually("works", allWork(backend)), recovery)
             }))
           })), 30_000)
+      }
+
+      if (!name.startsWith("Redis")) return
+      for (const [title, [setting, value, before, reason]] of Object.entries(refusals)) {
+        it.scopedLive(title, () =>
+          Effect.gen(function*() {
+            const backend = yield* running.make(running.addresses, timeout)
+            const configure = (value: string) =>
+              Effect.forEach(running.redis!, ({ port }) =>
+                RedisServer.cli("-p", `${port}`, "config", "set", setting, value))
+            yield* backend.set("kept", entry("kept"), minute)
+            yield* Effect.acquireUseRelease(
+              configure(value),
+              () =>
+                Effect.gen(function*() {
+                  const { ms, result } = yield* timed(reasonOf(backend.set("kept", entry("new"), minute)))
+                  assert.isBelow(ms, inTime)
+                  assert.strictEqual(Either.getOrThrow(result), reason)
+                  assert.strictEqual(yield* get(backend, "kept"), "kept")
+                }),
+              () =>
+                configure(before)
+            )
+            assert.isBelow(yield* eventually("works", allWork(backend)), recovery)
+          }))
       }
     })
   }

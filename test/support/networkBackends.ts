@@ -29,6 +29,8 @@ export interface NetworkBackend {
 
 export interface Servers {
   readonly addresses: ReadonlyArray<Address>
+  /** The Redis servers that have the data, where it is Redis. */
+  readonly redis?: ReadonlyArray<RedisServer.RedisServer>
   /** A backend that reaches each of the addresses by another. No operation may take longer than `timeout` milliseconds. */
   readonly make: (
     fronts: ReadonlyArray<Address>,
@@ -49,6 +51,7 @@ export const networkBackends: ReadonlyArray<NetworkBackend> = [
     name: "Redis",
     servers: Effect.map(RedisServer.make(), (server) => ({
       addresses: [server],
+      redis: [server],
       make: ([front], timeout) =>
         Redis.make({ host: front!.host, port: front!.port, commandTimeout: timeout, connectTimeout: timeout })
     }))
@@ -57,6 +60,7 @@ export const networkBackends: ReadonlyArray<NetworkBackend> = [
     name: "RedisSentinel",
     servers: Effect.map(RedisSentinelServers.make(), ({ master, sentinels }) => ({
       addresses: [...sentinels, master],
+      redis: [master],
       make: (fronts, timeout) =>
         RedisSentinel.make({
           sentinels: fronts.slice(0, -1).map(text),
@@ -70,6 +74,7 @@ export const networkBackends: ReadonlyArray<NetworkBackend> = [
     name: "RedisCluster",
     servers: Effect.map(RedisClusterServers.make({ replicas: 0 }), ({ servers }) => ({
       addresses: servers,
+      redis: servers,
       make: (fronts, timeout) =>
         RedisCluster.make({
           nodes: servers.map(text),
