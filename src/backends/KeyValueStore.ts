@@ -56,7 +56,9 @@ export interface Options {
  * take up to two for a key. Names in the store are digests of the keys. Bytes
  * are kept in base64 where the store takes nothing but text. The store is tried
  * out with the first operation: one that does not give back what was stored makes
- * operations fail with `Unavailable`.
+ * operations fail with `Unavailable`. Where a write fails midway in a store that
+ * writes in place, as the files of @effect/platform do, the value that was there is
+ * lost: what is half written is a miss.
  *
  * `clear` makes the keys of its prefix unreachable at once. Such a store cannot
  * list what it has: cleared and expired values are removed by later writes, two at

@@ -17,8 +17,8 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { vi } from "vitest"
-import { entry, eventually, get, minute, operations, reasonOf, told } from "../support/faults.js"
-import { folder } from "../support/filePrograms.js"
+import { entry, eventually, get, minute, operations, reasonOf, told, valueOf } from "../support/faults.js"
+import { disk, folder, noDisk } from "../support/filePrograms.js"
 
 const files = Layer.unwrapScoped(Effect.map(folder, (directory) => KeyValueStore.layerFileSystem(directory))).pipe(
   Layer.provide(NodeContext.layer)
@@ -436,6 +436,29 @@ describe("a store", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Fiber.join(fiber)).reason, "Timeout")
     }))
+
+  it.scopedLive.skipIf(noDisk !== undefined)(
+    "of files on a full disk refuses writes, goes on reading, and is used when there is room",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* disk("size=1m")
+        yield* Effect.gen(function*() {
+          const backend = yield* CacheBackend
+          const large = entry(Buffer.alloc(400_000, "x"))
+          yield* backend.set("kept", entry("kept"), permanent)
+          yield* backend.set("a", large, permanent)
+          yield* backend.set("b", large, permanent)
+          assert.strictEqual(yield* reasonOf(backend.set("c", large, permanent)), "OutOfSpace")
+          // What was half written counts as absent.
+          assert.isUndefined(yield* get(backend, "c"))
+          assert.strictEqual(yield* get(backend, "kept"), "kept")
+          yield* backend.remove("a")
+          yield* backend.remove("c")
+          yield* backend.set("c", large, permanent)
+          assert.strictEqual(yield* get(backend, "c"), valueOf(Option.some(large)))
+        }).pipe(Effect.provide(over(Layer.provide(KeyValueStore.layerFileSystem(directory), NodeContext.layer))))
+      })
+  )
 
   it.scoped("of files whose directory is gone says so, and is used when it is back", () =>
     Effect.gen(function*() {
