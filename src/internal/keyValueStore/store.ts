@@ -96,7 +96,8 @@ export const make = (
       )
     })
 
-    const writeDirectory = (next: Cleared.Directory): Attempt<void> =>
+    /** `cleared` is the prefix that is not in the directory before. */
+    const writeDirectory = (next: Cleared.Directory, cleared?: string): Attempt<void> =>
       Effect.map(
         setBytes(
           directoryName,
@@ -104,6 +105,8 @@ export const make = (
         ),
         () => {
           directory = next
+          if (cleared === undefined) return
+          for (const key of kept.keys()) if (key.startsWith(cleared)) kept.set(key, 0)
         }
       )
 
@@ -192,12 +195,9 @@ export const make = (
     }))
 
     const clear = (prefix: string): Attempt<void> =>
-      Effect.suspend(() => {
-        const next = Cleared.clear(directory!, prefix, derive.newVersion, longestDirectory)
-        return Effect.map(writeDirectory(next), () => {
-          for (const key of kept.keys()) if (key.startsWith(prefix)) kept.set(key, 0)
-        })
-      })
+      Effect.suspend(() =>
+        writeDirectory(Cleared.clear(directory!, prefix, derive.newVersion, longestDirectory), prefix)
+      )
 
     /** Looks at the items that were looked at the longest ago. */
     const tidy: Effect.Effect<void> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -244,8 +244,10 @@ export const make = (
             for (const key of leases.keys()) if (key.startsWith(prefix)) leases.delete(key)
           })
         }
-        return Effect.flatMap(present, () =>
-          ownsAll && prefix === "" ? toTheEnd(clearAll) : inTurn(directoryName, clear(prefix)))
+        return Effect.flatMap(
+          present,
+          () => ownsAll && prefix === "" ? toTheEnd(clearAll) : inTurn(directoryName, clear(prefix))
+        )
       }
     }
   })
