@@ -34,7 +34,7 @@ const rules = [
   // The backends' own rooms, each with its one client.
   { files: /^internal\/redis\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^ioredis$/] },
   { files: /^internal\/memcached\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^memjs$/] },
-  { files: /^internal\/(fileSystem|uwsgi)\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/] },
+  { files: /^internal\/(fileSystem|keyValueStore|uwsgi)\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/] },
   { files: /^internal\//, may: [/^internal\/(?!cache\/|httpCache\/)/], mayType: [/^Backend$/], packages: [/^node:/] },
   { files: /^Codec$/, may: [/^internal\//], packages: [/^node:/] },
   { files: /^Backend$/, may: [/^internal\//] },

@@ -376,6 +376,8 @@ export const fromBytes = (
     readonly name: string
     /** Whether other processes use the same store. Default: true. */
     readonly isShared?: boolean | undefined
+    /** How many keys of one call may be under way at a time. Default: 1. */
+    readonly concurrency?: number | undefined
   },
   store: Bytes,
   /** Operations that the store does better than the derived ones. */
@@ -385,6 +387,7 @@ export const fromBytes = (
     ...derive.fromBytes(store, {
       name: options.name,
       isShared: options.isShared ?? true,
+      concurrency: options.concurrency ?? 1,
       fail: (method, reason, description) => new BackendError({ backend: options.name, method, reason, description })
     }),
     ...overrides

@@ -11,9 +11,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Backend from "../Backend.js"
+import type { Failure } from "../internal/failure.js"
 import { fromConfig, InvalidOption, requireMillis, requireNumber } from "../internal/options.js"
 import { Items } from "../internal/uwsgi/items.js"
-import { type Failure, Link } from "../internal/uwsgi/link.js"
+import { Link } from "../internal/uwsgi/link.js"
 import { probe } from "../internal/uwsgi/probe.js"
 import * as Store from "../internal/uwsgi/store.js"
 
@@ -135,23 +136,14 @@ export const make = (options: Options = {}): Effect.Effect<Backend.Backend, Back
       () => Effect.void
     )
 
-    const derived = yield* Backend.fromBytes({ name, isShared: true }, store)
+    const derived = yield* Backend.fromBytes({ name, isShared: true, concurrency }, store)
     return Backend.around(
-      Backend.override(derived, ({ remove, set }) => ({
-        setMany: (items) => {
-          // The last of several for one key counts.
-          const byKey = new Map(items.map((item) => [item[0], item]))
-          return Effect.forEach(byKey.values(), (item) => set(...item), { concurrency, discard: true })
-        },
-        removeMany: (keys) =>
-          Effect.map(
-            Effect.forEach(new Set(keys), remove, { concurrency }),
-            (removed) => removed.filter((wasThere) => wasThere).length
-          )
-      })),
+      derived,
       (method, operation) =>
         Effect.zipRight(tried, method in reads ? operation : store.inOneGeneration(operation)).pipe(
-          Effect.mapError(({ cause, description, reason }) => errorOf(method)({ cause, description, reason }))
+          Effect.mapError(({ cause, description, reason }) =>
+            new Backend.BackendError({ backend: name, method, reason, description, cause })
+          )
         )
     )
   })

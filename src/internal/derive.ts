@@ -38,6 +38,8 @@ const text = new TextDecoder()
 export interface Options {
   readonly name: string
   readonly isShared: boolean
+  /** How many keys of one call may be under way at a time. */
+  readonly concurrency: number
   readonly fail: (method: string, reason: Reason, description: string) => BackendError
 }
 
@@ -46,7 +48,7 @@ export const remaining = (keepUntil: number, now: number): Duration.Duration =>
   keepUntil === Infinity ? Duration.infinity : Duration.millis(Math.max(0, keepUntil - now))
 
 /** The contract over `store`. */
-export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Operations => {
+export const fromBytes = (store: Bytes, { concurrency, fail, isShared, name }: Options): Operations => {
   const turns = new Turns()
 
   const locked = (method: string, key: string) => <A, E>(effect: Effect.Effect<A, E | BackendError>) =>
@@ -72,7 +74,7 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
 
   const get = (key: string) => Effect.zipWith(store.get(key), Clock.currentTimeMillis, live)
 
-  const getBytes = store.getMany ?? ((keys: ReadonlyArray<string>) => Effect.forEach(keys, store.get))
+  const getBytes = store.getMany ?? ((keys: ReadonlyArray<string>) => Effect.forEach(keys, store.get, { concurrency }))
 
   const texts = (keys: ReadonlyArray<string>) =>
     Effect.map(getBytes(keys), (values) => values.map(Option.map((bytes) => text.decode(bytes))))
@@ -171,12 +173,19 @@ export const fromBytes = (store: Bytes, { fail, isShared, name }: Options): Oper
     getMany: (keys) =>
       Effect.zipWith(getBytes(keys), Clock.currentTimeMillis, (all, now) => all.map((_) => live(_, now))),
     set,
-    setMany: (items) => Effect.forEach(items, (item) => set(...item), { discard: true }),
+    setMany: (items) => {
+      // The last of several for one key counts.
+      const byKey = new Map(items.map((item) => [item[0], item]))
+      return Effect.forEach(byKey.values(), (item) => set(...item), { concurrency, discard: true })
+    },
     add,
     has: (key) => Effect.map(get(key), Option.isSome),
     remove,
     removeMany: (keys) =>
-      Effect.map(Effect.forEach(keys, remove), (removed) => removed.filter((wasThere) => wasThere).length),
+      Effect.map(
+        Effect.forEach(new Set(keys), remove, { concurrency }),
+        (removed) => removed.filter((wasThere) => wasThere).length
+      ),
     increment: (key, by, retention) =>
       locked("increment", key)(Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis

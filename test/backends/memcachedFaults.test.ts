@@ -1,7 +1,6 @@
-import { afterAll, assert, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import type { Backend, BackendError } from "effect-caching/Backend"
 import * as Memcached from "effect-caching/backends/Memcached"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -10,118 +9,34 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import memjs from "memjs"
+import * as Net from "node:net"
 import { inspect } from "node:util"
-import * as Entry from "../../src/internal/entry.js"
 import * as FaultProxy from "../support/faultProxy.js"
+import {
+  entry,
+  eventually,
+  get,
+  leavesNothing,
+  minute,
+  printsNothing,
+  reasonOf,
+  reasons,
+  timed,
+  valueOf,
+  works
+} from "../support/faults.js"
 import * as MemcachedServer from "../support/memcachedServer.js"
 
 const { Mode } = FaultProxy
 
-/** What reached the terminal while the tests ran: it must be nothing. */
-const printed: Array<string> = []
-const spies = [process.stdout, process.stderr].map((stream) =>
-  vi.spyOn(stream, "write").mockImplementation((chunk) => {
-    printed.push(String(chunk))
-    return true
-  })
-)
-for (const method of ["log", "info", "warn", "error", "debug"] as const) {
-  spies.push(vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args.join(" "))) as any)
-}
-process.on("warning", (warning) => void printed.push(String(warning)))
-afterAll(() => {
-  for (const spy of spies) spy.mockRestore()
-  assert.deepStrictEqual(printed, [])
-})
+printsNothing()
 
-const minute = Duration.minutes(1)
 const commandTimeout = 300
 /** A time-out and 20 %, and what a busy machine takes. */
 const inTime = commandTimeout * 1.2 + 150
 
-const entry = (value: string | Uint8Array) =>
-  new Entry.Entry(false, "text", 0, Infinity, Infinity, 1, [], undefined, Buffer.from(value))
-
-const valueOf = (found: Option.Option<Entry.Entry>) =>
-  Option.isSome(found) ? Buffer.from(found.value.bytes!).toString("latin1") : undefined
-
-const get = (backend: Backend, key: string) => Effect.map(backend.get(key), valueOf)
-
 const make = (port: number, options: Memcached.Options = {}) =>
   Memcached.make({ servers: [`127.0.0.1:${port}`], commandTimeout, ...options })
-
-/** How long the effect took, in milliseconds of real time, and what came of it. */
-const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.suspend(() => {
-    const start = performance.now()
-    return Effect.map(Effect.either(effect), (result) => ({ result, ms: performance.now() - start }))
-  })
-
-const reasonOf = (effect: Effect.Effect<unknown, BackendError>) =>
-  Effect.match(effect, { onFailure: (error) => error.reason, onSuccess: () => "none" as const })
-
-/** Every operation once. */
-const operations = (backend: Backend): ReadonlyArray<Effect.Effect<unknown, BackendError>> => [
-  backend.get("a"),
-  backend.getMany(["a", "b"]),
-  backend.set("a", entry("1"), minute),
-  backend.setMany([["a", entry("1"), minute]]),
-  backend.add("a", entry("1"), minute),
-  backend.has("a"),
-  backend.remove("a"),
-  backend.removeMany(["a"]),
-  backend.increment("n", 1, minute),
-  backend.clear(""),
-  backend.lease("l", minute),
-  backend.renew("l", "token", minute),
-  backend.fill("l", "token", entry("1"), minute),
-  backend.tagVersions(["t"]),
-  backend.refreshTags([{ tag: "t", hard: "h", soft: "s" }]),
-  backend.tagEpoch,
-  backend.invalidateTags(["t"], "hard")
-]
-
-/** The reasons why each operation fails, all made at once. */
-const reasons = (backend: Backend) =>
-  Effect.map(
-    Effect.all(operations(backend).map(reasonOf), { concurrency: "unbounded" }),
-    (all) => [...new Set(all)]
-  )
-
-/** Tries until it holds, and says how long that took. */
-const eventually = (what: string, holds: Effect.Effect<boolean>, within = 5_000) =>
-  Effect.suspend(() => {
-    const start = performance.now()
-    const again: Effect.Effect<number> = Effect.flatMap(holds, (isTrue) => {
-      const ms = performance.now() - start
-      if (isTrue) return Effect.succeed(ms)
-      return ms > within ? Effect.die(new Error(`${what}: not within ${within} ms`)) : Effect.delay(again, 5)
-    })
-    return again
-  })
-
-const works = (backend: Backend) => Effect.isSuccess(backend.set("works", entry("1"), minute))
-
-const handles = () => {
-  const count: Record<string, number> = {}
-  for (const kind of process.getActiveResourcesInfo()) {
-    if (/TCP|Timeout/.test(kind)) count[kind] = (count[kind] ?? 0) + 1
-  }
-  return count
-}
-
-/** Runs `body` and wants every socket and timer that it made to be gone afterwards. */
-const leavesNothing = <A, E>(body: Effect.Effect<A, E, Scope.Scope>) =>
-  Effect.gen(function*() {
-    const before = handles()
-    const result = yield* Effect.scoped(body)
-    yield* eventually(
-      `handles like ${inspect(before)}`,
-      // One timer is that of the polling itself.
-      Effect.sync(() => Object.entries(handles()).every(([kind, count]) => count <= (before[kind] ?? 0)))
-    )
-    return result
-  })
 
 const proxied = Effect.flatMap(
   MemcachedServer.make(),
@@ -130,6 +45,13 @@ const proxied = Effect.flatMap(
 
 /** A port where nothing listens. */
 const deadPort = Effect.scoped(Effect.map(FaultProxy.make({ port: 1 }), ({ port }) => port))
+
+/** So many connections that do nothing, as far as the server takes them. */
+const occupy = (port: number, count: number) =>
+  Promise.all(Array.from({ length: count }, () =>
+    new Promise<Net.Socket>((resolve) => {
+      const socket = Net.connect(port, "127.0.0.1", () => resolve(socket)).on("error", () => resolve(socket))
+    })))
 
 describe("connecting", () => {
   it.scopedLive("to nothing: the backend is made, operations fail at once and say where", () =>
@@ -243,6 +165,23 @@ describe("connecting", () => {
       assert.deepStrictEqual(yield* reasons(backend), ["Connection"])
       const error = yield* Effect.flip(Memcached.makeSasl({ ...options, requireConnection: true }))
       assert.strictEqual(error.reason, "Connection")
+    }))
+})
+
+describe("a server that has no room for another client", () => {
+  it.scopedLive("fails operations, and works when it has", () =>
+    Effect.gen(function*() {
+      const server = yield* MemcachedServer.make({ args: ["-c", "64"] })
+      const others = yield* Effect.acquireRelease(
+        Effect.promise(() => occupy(server.port, 100)),
+        (sockets) => Effect.sync(() => sockets.forEach((socket) => socket.destroy()))
+      )
+      const backend = yield* make(server.port)
+      const { ms, result } = yield* timed(reasons(backend))
+      assert.isBelow(ms, inTime)
+      for (const reason of Either.getOrThrow(result)) assert.include(["Connection", "Timeout"], reason)
+      for (const socket of others) socket.destroy()
+      assert.isBelow(yield* eventually("works", works(backend)), 1_300)
     }))
 })
 

@@ -17,7 +17,6 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import { Redis as Client, type RedisOptions } from "ioredis"
-import { execFileSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -521,11 +520,7 @@ describe("make", () => {
 
   it.scoped("speaks TLS with a server that it can trust, and with no other", () =>
     Effect.gen(function*() {
-      const at = yield* folder
-      const [key, cert] = [join(at, "key.pem"), join(at, "cert.pem")]
-      const openssl = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-      const files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert]
-      execFileSync("openssl", openssl.split(" ").concat(files), { stdio: "ignore" })
+      const { cert, key } = yield* RedisServer.certificate("DNS:localhost")
       // A port that was free a moment ago.
       const { port: tlsPort } = yield* Effect.scoped(FaultProxy.make({ port: 1 }))
       yield* RedisServer.make({

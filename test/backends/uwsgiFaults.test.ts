@@ -1,7 +1,6 @@
-import { afterAll, assert, describe, it, vi } from "@effect/vitest"
-import { type Backend, BackendError } from "effect-caching/Backend"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { BackendError } from "effect-caching/Backend"
 import * as Uwsgi from "effect-caching/backends/Uwsgi"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -9,121 +8,37 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
-import { inspect } from "node:util"
 import { reserved } from "../../src/internal/derive.js"
-import * as Entry from "../../src/internal/entry.js"
 import { Items } from "../../src/internal/uwsgi/items.js"
 import { Link } from "../../src/internal/uwsgi/link.js"
 import { Locks } from "../../src/internal/uwsgi/locks.js"
 import { encode } from "../../src/internal/uwsgi/packets.js"
 import * as FaultProxy from "../support/faultProxy.js"
+import {
+  entry,
+  eventually,
+  get,
+  leavesNothing,
+  minute,
+  operations,
+  printsNothing,
+  reasonOf,
+  reasons,
+  timed,
+  valueOf,
+  works
+} from "../support/faults.js"
 import * as UwsgiServer from "../support/uwsgiServer.js"
 
 const { Mode } = FaultProxy
 
-/** What reached the terminal while the tests ran: it must be nothing. */
-const printed: Array<string> = []
-const spies = [process.stdout, process.stderr].map((stream) =>
-  vi.spyOn(stream, "write").mockImplementation((chunk) => {
-    printed.push(String(chunk))
-    return true
-  })
-)
-for (const method of ["log", "info", "warn", "error", "debug"] as const) {
-  spies.push(vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args.join(" "))) as any)
-}
-afterAll(() => {
-  for (const spy of spies) spy.mockRestore()
-  assert.deepStrictEqual(printed, [])
-})
+printsNothing()
 
-const minute = Duration.minutes(1)
 const timeout = 300
 /** A time-out and 20 %, and what a busy machine takes. */
 const inTime = timeout * 1.2 + 500
 
-const entry = (value: string) =>
-  new Entry.Entry(false, "text", 0, Infinity, Infinity, 1, [], undefined, Buffer.from(value))
-
-const valueOf = (found: Option.Option<Entry.Entry>) =>
-  Option.isSome(found) ? Buffer.from(found.value.bytes!).toString("latin1") : undefined
-
-const get = (backend: Backend, key: string) => Effect.map(backend.get(key), valueOf)
-
 const make = (port: number, options: Uwsgi.Options = {}) => Uwsgi.make({ port, timeout, ...options })
-
-/** How long the effect took, in milliseconds of real time, and what came of it. */
-const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.suspend(() => {
-    const start = performance.now()
-    return Effect.map(Effect.either(effect), (result) => ({ result, ms: performance.now() - start }))
-  })
-
-const reasonOf = (effect: Effect.Effect<unknown, BackendError>) =>
-  Effect.match(effect, { onFailure: (error) => error.reason, onSuccess: () => "none" as const })
-
-/** Every operation once, by name. */
-const operations = (backend: Backend): Record<string, Effect.Effect<unknown, BackendError>> => ({
-  get: backend.get("a"),
-  getMany: backend.getMany(["a", "b"]),
-  set: backend.set("a", entry("1"), minute),
-  setMany: backend.setMany([["a", entry("1"), minute]]),
-  add: backend.add("a", entry("1"), minute),
-  has: backend.has("a"),
-  remove: backend.remove("a"),
-  removeMany: backend.removeMany(["a"]),
-  increment: backend.increment("n", 1, minute),
-  clear: backend.clear(""),
-  lease: backend.lease("l", minute),
-  renew: backend.renew("l", "token", minute),
-  fill: backend.fill("l", "token", entry("1"), minute),
-  tagVersions: backend.tagVersions(["t"]),
-  refreshTags: backend.refreshTags([{ tag: "t", hard: "h", soft: "s" }]),
-  tagEpoch: backend.tagEpoch,
-  invalidateTags: backend.invalidateTags(["t"], "hard")
-})
-
-/** The reasons why each operation fails, all made at once. */
-const reasons = (backend: Backend) =>
-  Effect.map(
-    Effect.all(Object.values(operations(backend)).map(reasonOf), { concurrency: "unbounded" }),
-    (all) => [...new Set(all)]
-  )
-
-/** Tries until it holds, and says how long that took. */
-const eventually = (what: string, holds: Effect.Effect<boolean>, within = 5_000) =>
-  Effect.suspend(() => {
-    const start = performance.now()
-    const again: Effect.Effect<number> = Effect.flatMap(holds, (isTrue) => {
-      const ms = performance.now() - start
-      if (isTrue) return Effect.succeed(ms)
-      return ms > within ? Effect.die(new Error(`${what}: not within ${within} ms`)) : Effect.delay(again, 5)
-    })
-    return again
-  })
-
-const works = (backend: Backend) => Effect.isSuccess(backend.set("works", entry("1"), minute))
-
-const handles = () => {
-  const count: Record<string, number> = {}
-  for (const kind of process.getActiveResourcesInfo()) {
-    if (/TCP|Pipe|Timeout/.test(kind)) count[kind] = (count[kind] ?? 0) + 1
-  }
-  return count
-}
-
-/** Runs `body` and wants every socket and timer that it made to be gone afterwards. */
-const leavesNothing = <A, E>(body: Effect.Effect<A, E, Scope.Scope>) =>
-  Effect.gen(function*() {
-    const before = handles()
-    const result = yield* Effect.scoped(body)
-    yield* eventually(
-      `handles like ${inspect(before)}`,
-      // One timer is that of the polling itself.
-      Effect.sync(() => Object.entries(handles()).every(([kind, count]) => count <= (before[kind] ?? 0)))
-    )
-    return result
-  })
 
 const proxied = Effect.flatMap(
   UwsgiServer.make(),
@@ -148,6 +63,19 @@ const fill = (port: number) =>
     }
     throw new Error("the server does not get full")
   })
+
+/** The locks of a process of its own. */
+const locksAt = ({ host, port }: { readonly host: string; readonly port: number }) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Link({ host, port }, timeout, 1)),
+      (link) => Effect.sync(() => link.close())
+    ),
+    (link) => {
+      const fail = () => new BackendError({ backend: "test", method: "lock", reason: "Unknown" })
+      return new Locks(new Items(link, { cacheName: undefined, prefix: "cache:" }, fail))
+    }
+  )
 
 describe("connecting", () => {
   it.scopedLive("to nothing: the backend is made, operations fail at once and say where", () =>
@@ -420,12 +348,7 @@ describe("a server", () => {
       const server = yield* UwsgiServer.make({ caches: ["name=lab,items=1000,blocksize=4096,no_expire=1"] })
       const backend = yield* make(server.port, { requireConnection: true })
       yield* backend.set("a", entry("1"), minute)
-      const link = yield* Effect.acquireRelease(
-        Effect.sync(() => new Link({ host: server.host, port: server.port }, timeout, 1)),
-        (link) => Effect.sync(() => link.close())
-      )
-      const fail = () => new BackendError({ backend: "test", method: "lock", reason: "Unknown" })
-      const dead = new Locks(new Items(link, { cacheName: undefined, prefix: "cache:" }, fail))
+      const dead = yield* locksAt(server)
       assert.isTrue(yield* dead.acquire(reserved.lock("a"), 10_000))
 
       const setting = yield* Effect.fork(backend.set("a", entry("2"), minute))
@@ -439,6 +362,23 @@ describe("a server", () => {
       yield* Fiber.join(setting)
       later.mockRestore()
       assert.strictEqual(yield* get(backend, "a"), "2")
+    }))
+})
+
+describe("a lock", () => {
+  it.scopedLive("whose release has not reached the server, which said nothing, is not waited for by this process", () =>
+    Effect.gen(function*() {
+      const { proxy, server } = yield* proxied
+      const [locks, others] = [yield* locksAt(proxy), yield* locksAt(server)]
+      assert.isTrue(yield* locks.acquire("k", 10_000))
+      // The end of a connection is what the server says of an item that is not there.
+      yield* proxy.setMode(Mode.CloseOnAccept({ with: "FIN" }))
+      assert.isFalse(yield* locks.release("k"))
+      yield* proxy.setMode(Mode.Pass())
+      assert.isFalse(yield* others.acquire("k", 10_000))
+      assert.isTrue(yield* locks.acquire("k", 10_000))
+      assert.isTrue(yield* locks.release("k"))
+      assert.isTrue(yield* others.acquire("k", 10_000))
     }))
 })
 

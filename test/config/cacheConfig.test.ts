@@ -93,7 +93,7 @@ describe("the type", () => {
       })
       assert.deepStrictEqual(yield* wrongWith({ CACHE_URL: "mongodb://root:hunter2@db" }), {
         CACHE_URL:
-          "Expected a url of memory://, null://, redis://, rediss://, redis+sentinel://, redis+cluster://, memcached://, file://, uwsgi://"
+          "Expected a url of memory://, null://, redis://, rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://, memcached://, file://, uwsgi://"
       })
     }))
 

@@ -1,6 +1,7 @@
 /**
  * Prints, after the tests, how every backend did in every suite of the
- * conformance suite, and why a case was left out.
+ * conformance suite, and why a case was left out; and how those that are reached
+ * over a network did under each of its faults.
  */
 import { Conformance } from "effect-caching/testing"
 import { basename } from "node:path"
@@ -25,8 +26,45 @@ const backendOf = (suite: TestSuite): string => {
   return names.length > 0 ? names.join(", ") : basename(parent.moduleId, ".test.ts")
 }
 
+const show = (cell: Cell | undefined): string =>
+  cell === undefined
+    ? ""
+    : cell.failed > 0
+    ? `${cell.passed} FAILED ${cell.failed}`
+    : cell.leftOut > 0
+    ? `${cell.passed} (-${cell.leftOut})`
+    : String(cell.passed)
+
+const print = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): void => {
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
+  const line = (cells: ReadonlyArray<string>) =>
+    cells.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
+  console.log(["", line(head), ...rows.map(line), ""].join("\n"))
+}
+
+/** The tests of `networkFaults`, a row for each fault and a column for each backend. */
+const printFaults = (modules: ReadonlyArray<TestModule>): void => {
+  const table = new Map<string, Map<string, string>>()
+  for (const module of modules) {
+    for (const test of module.children.allTests()) {
+      const { name, parent } = test
+      if (parent.type !== "suite" || parent.parent.type !== "suite" || parent.parent.name !== "faults") continue
+      const row = table.get(name) ?? new Map<string, string>()
+      const { state } = test.result()
+      table.set(name, row.set(parent.name, state === "passed" ? "ok" : state === "failed" ? "FAILED" : ""))
+    }
+  }
+  if (table.size === 0) return
+  const backends = [...new Set([...table.values()].flatMap((row) => [...row.keys()]))]
+  print(
+    ["faults: settled in time, and well a second after", ...backends],
+    Array.from(table, ([fault, row]) => [fault, ...backends.map((backend) => row.get(backend) ?? "")])
+  )
+}
+
 export default class ConformanceReporter implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
+    printFaults(modules)
     const table = new Map<string, Map<string, Cell>>()
     const reasons = new Map<string, number>()
     const count = (test: TestCase) => {
@@ -48,23 +86,12 @@ export default class ConformanceReporter implements Reporter {
     for (const module of modules) for (const test of module.children.allTests()) count(test)
     if (table.size === 0) return
 
-    const show = (cell: Cell | undefined): string =>
-      cell === undefined
-        ? ""
-        : cell.failed > 0
-        ? `${cell.passed} FAILED ${cell.failed}`
-        : cell.leftOut > 0
-        ? `${cell.passed} (-${cell.leftOut})`
-        : String(cell.passed)
     const head = ["conformance: cases passed (left out)", ...Conformance.suites]
     const rows = Array.from(table, ([backend, row]) => [
       backend.length > 58 ? `${backend.slice(0, 57)}…` : backend,
       ...Conformance.suites.map((suite) => show(row.get(suite)))
     ]).toSorted(([a], [b]) => a!.localeCompare(b!))
-    const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
-    const line = (cells: ReadonlyArray<string>) =>
-      cells.map((cell, column) => column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)).join("  ")
-    console.log(["", line(head), ...rows.map(line), ""].join("\n"))
+    print(head, rows)
     for (const [reason, times] of reasons) console.log(`left out ${times} × ${reason}`)
   }
 }

@@ -42,6 +42,8 @@ export interface FaultProxy {
   readonly finAll: Effect.Effect<number>
   /** How many connections were accepted so far, and how many of them are open. */
   readonly connections: Effect.Effect<{ readonly accepted: number; readonly open: number }>
+  /** How often a client has spoken so far, after it had connected or had heard something. */
+  readonly roundTrips: Effect.Effect<number>
 }
 
 interface Connection {
@@ -51,6 +53,8 @@ interface Connection {
   cut: { readonly mode: Mode; bytes: number } | undefined
   /** Under `BlackHole`, bytes have been lost and the reset is on its way. */
   isLost: boolean
+  /** The client has spoken, and heard nothing since. */
+  isAsking: boolean
 }
 
 const host = "127.0.0.1"
@@ -58,7 +62,9 @@ const host = "127.0.0.1"
 const acquire = async (target: { readonly port: number; readonly host?: string | undefined }) => {
   let mode: Mode = Mode.Pass()
   let accepted = 0
+  let roundTrips = 0
   const open = new Set<Connection>()
+  const ended = new Set<Net.Socket>()
 
   const reset = ({ client, server }: Connection) => {
     server?.destroy()
@@ -84,11 +90,12 @@ const acquire = async (target: { readonly port: number; readonly host?: string |
       }
       case "Trickle": {
         if (direction === "up") return write(chunk)
-        for (let at = 0; at < chunk.length && !to.destroyed; at += now.bytes) {
+        let at = 0
+        for (; at < chunk.length && !to.destroyed && mode === now; at += now.bytes) {
           await write(chunk.subarray(at, at + now.bytes))
           await sleep(now.every)
         }
-        return
+        return write(chunk.subarray(at))
       }
       case "BlackHole": {
         if (now.direction !== "both" && now.direction !== direction) return write(chunk)
@@ -117,6 +124,8 @@ const acquire = async (target: { readonly port: number; readonly host?: string |
   const pump = (connection: Connection, direction: "up" | "down", from: Net.Socket, to: Net.Socket) => {
     from.on("data", (chunk: Buffer) => {
       from.pause()
+      if (direction === "up" && !connection.isAsking) roundTrips++
+      connection.isAsking = direction === "up"
       void relay(connection, direction, to, chunk).then(() => from.resume())
     })
     from.on("end", () => to.end())
@@ -129,12 +138,15 @@ const acquire = async (target: { readonly port: number; readonly host?: string |
     accepted++
     client.on("error", () => {}).setNoDelay(true)
     if (mode._tag === "CloseOnAccept") {
-      return mode.with === "FIN" ? void client.end(() => client.destroy()) : void client.resetAndDestroy()
+      if (mode.with === "RST") return void client.resetAndDestroy()
+      // What comes is read: left unread, it would make a reset of the end.
+      ended.add(client)
+      return void client.resume().on("end", () => client.destroy()).on("close", () => ended.delete(client)).end()
     }
     const server = mode._tag === "Hang"
       ? undefined
       : Net.connect({ port: target.port, host: target.host ?? host, allowHalfOpen: true, noDelay: true })
-    const connection: Connection = { client, server, cut: undefined, isLost: false }
+    const connection: Connection = { client, server, cut: undefined, isLost: false, isAsking: false }
     open.add(connection)
     client.on("close", () => open.delete(connection))
     if (server === undefined) return void client.resume().on("end", () => client.end())
@@ -176,13 +188,15 @@ const acquire = async (target: { readonly port: number; readonly host?: string |
       }),
     resetAll: all(reset),
     finAll: all(fin),
-    connections: Effect.sync(() => ({ accepted, open: open.size }))
+    connections: Effect.sync(() => ({ accepted, open: open.size })),
+    roundTrips: Effect.sync(() => roundTrips)
   }
   return {
     proxy,
     close: () => {
       unlisten()
       open.forEach(reset)
+      ended.forEach((client) => client.destroy())
     }
   }
 }

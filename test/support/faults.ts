@@ -23,7 +23,10 @@ export const printsNothing = (): void => {
   for (const method of ["log", "info", "warn", "error", "debug"] as const) {
     spies.push(vi.spyOn(console, method).mockImplementation((...args) => void printed.push(args.join(" "))) as any)
   }
+  const warn = (warning: Error) => void printed.push(String(warning))
+  process.on("warning", warn)
   afterAll(() => {
+    process.off("warning", warn)
     for (const spy of spies) spy.mockRestore()
     assert.deepStrictEqual(printed, [])
   })
@@ -94,7 +97,7 @@ export const works = (backend: Backend) => Effect.isSuccess(backend.set("works",
 const handles = () => {
   const count: Record<string, number> = {}
   for (const kind of process.getActiveResourcesInfo()) {
-    if (/TCP|Timeout/.test(kind)) count[kind] = (count[kind] ?? 0) + 1
+    if (/TCP|Pipe|Timeout/.test(kind)) count[kind] = (count[kind] ?? 0) + 1
   }
   return count
 }

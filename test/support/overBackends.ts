@@ -1,10 +1,13 @@
 /**
  * The same tests over every kind of backend: entries as values, as bytes, derived
- * from primitives over a store that yields between any two steps, in files, on a server, and in tiers.
+ * from primitives over a store that yields between any two steps, in files,
+ * in a key value store, on a server, and in tiers.
  */
+import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { afterAll, beforeAll, describe, it } from "@effect/vitest"
 import * as Backend from "effect-caching/Backend"
 import * as FileSystem from "effect-caching/backends/FileSystem"
+import * as KeyValueBackend from "effect-caching/backends/KeyValueStore"
 import * as Memcached from "effect-caching/backends/Memcached"
 import * as Memory from "effect-caching/backends/Memory"
 import * as Redis from "effect-caching/backends/Redis"
@@ -107,6 +110,7 @@ export const overBackends = (define: (test: Test, kind: Kind) => void): void => 
     { name: "derived", layer: yielding(false) },
     { name: "derived and shared", layer: yielding(true) },
     { name: "FileSystem", layer: files },
+    { name: "KeyValueStore", layer: Layer.provide(KeyValueBackend.layer(), KeyValueStore.layerMemory) },
     { name: "Redis", layer: Layer.suspend(() => redis.layer(`t${count++}:`)) },
     { name: "Memcached", layer: Layer.suspend(() => memcached.layer(`t${count++}:`)) },
     {

@@ -10,6 +10,7 @@ export interface Options {
   readonly password?: string | undefined
   /** How many replicas each of the three masters has. Default: 1. */
   readonly replicas?: number | undefined
+  readonly tls?: RedisServer.Certificate | undefined
 }
 
 export interface RedisCluster {
@@ -35,7 +36,7 @@ export interface RedisCluster {
 export const nodeTimeout = 1_000
 
 export const make = (
-  { password, replicas = 1 }: Options = {}
+  { password, replicas = 1, tls }: Options = {}
 ): Effect.Effect<RedisCluster, RedisServer.RedisServerError, Scope.Scope> =>
   Effect.gen(function*() {
     const args = [
@@ -45,11 +46,11 @@ export const make = (
       ["--repl-ping-replica-period", "1"]
     ].flat()
     const servers = yield* Effect.all(
-      Array.from({ length: 3 * (1 + replicas) }, () => RedisServer.make({ password, args, isClusterNode: true })),
+      Array.from({ length: 3 * (1 + replicas) }, () => RedisServer.make({ password, tls, args, isClusterNode: true })),
       { concurrency: "unbounded" }
     )
     const addresses = servers.map(({ host, port }) => `${host}:${port}`)
-    const credentials = password === undefined ? [] : ["-a", password, "--no-auth-warning"]
+    const credentials = RedisServer.cliArguments({ password, tls })
     const cli = (...args: ReadonlyArray<string>) => RedisServer.cli(...credentials, ...args)
     const call = (server: RedisServer.RedisServer, ...args: ReadonlyArray<string>) =>
       cli("-p", `${server.port}`, ...args)

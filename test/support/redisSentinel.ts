@@ -9,6 +9,8 @@ import * as RedisServer from "./redisServer.js"
 export interface Options {
   readonly password?: string | undefined
   readonly sentinelPassword?: string | undefined
+  /** For the servers and for the sentinels. */
+  readonly tls?: RedisServer.Certificate | undefined
 }
 
 export interface RedisSentinel {
@@ -29,15 +31,15 @@ export const name = "mymaster"
 export const downAfter = 1_000
 
 export const make = (
-  { password, sentinelPassword }: Options = {}
+  { password, sentinelPassword, tls }: Options = {}
 ): Effect.Effect<RedisSentinel, RedisServer.RedisServerError, Scope.Scope> =>
   Effect.gen(function*() {
     const args = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
-    const master = yield* RedisServer.make({ password, args })
+    const master = yield* RedisServer.make({ password, tls, args })
     const replicaOf = ["--replicaof", `${master.host} ${master.port}`]
-    const replica = yield* RedisServer.make({ password, args: [...args, ...replicaOf] })
+    const replica = yield* RedisServer.make({ password, tls, args: [...args, ...replicaOf] })
     const calls = (password: string | undefined) => {
-      const credentials = password === undefined ? [] : ["-a", password, "--no-auth-warning"]
+      const credentials = RedisServer.cliArguments({ password, tls })
       return (server: RedisServer.RedisServer, ...args: ReadonlyArray<string>) =>
         RedisServer.cli(...credentials, "-p", `${server.port}`, ...args)
     }
@@ -55,7 +57,7 @@ export const make = (
       ...(sentinelPassword === undefined ? [] : [`sentinel sentinel-pass ${sentinelPassword}`])
     ]
     const sentinels = yield* Effect.all(
-      Array.from({ length: 3 }, () => RedisServer.make({ sentinel, password: sentinelPassword })),
+      Array.from({ length: 3 }, () => RedisServer.make({ sentinel, tls, password: sentinelPassword })),
       { concurrency: "unbounded" }
     )
     for (const each of sentinels) {

@@ -6,12 +6,13 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process"
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import * as Tls from "node:tls"
 
 export class RedisServerError extends Data.TaggedError("RedisServerError")<{ readonly message: string }> {}
 
@@ -23,6 +24,8 @@ export interface Options {
   readonly args?: ReadonlyArray<string> | undefined
   /** Whether it is a node of a cluster, which listens 10000 above its port too. */
   readonly isClusterNode?: boolean | undefined
+  /** Speaks nothing but TLS, with clients and with other servers. */
+  readonly tls?: Certificate | undefined
   /** Lines of the configuration of a sentinel, if it is one. */
   readonly sentinel?: ReadonlyArray<string> | undefined
 }
@@ -42,6 +45,34 @@ export interface RedisServer {
   /** Lets a frozen server go on. */
   readonly cont: () => Effect.Effect<void>
 }
+
+/** Where a certificate is, and its key. */
+export interface Certificate {
+  readonly cert: string
+  readonly key: string
+}
+
+/** A certificate for these names, which signs itself, gone when the scope closes. */
+export const certificate = (...names: ReadonlyArray<string>): Effect.Effect<Certificate, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "certificate-"))),
+      (at) => Effect.sync(() => rmSync(at, { recursive: true }))
+    ),
+    (at) => {
+      const files = { key: join(at, "key.pem"), cert: join(at, "cert.pem") }
+      const openssl = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+      const which = ["-addext", `subjectAltName=${names.join(",")}`, "-keyout", files.key, "-out", files.cert]
+      execFileSync("openssl", openssl.split(" ").concat(which), { stdio: "ignore" })
+      return files
+    }
+  )
+
+/** What `redis-cli` needs to speak with such a server. */
+export const cliArguments = ({ password, tls }: Pick<Options, "password" | "tls">): ReadonlyArray<string> => [
+  ...(password === undefined ? [] : ["-a", password, "--no-auth-warning"]),
+  ...(tls === undefined ? [] : ["--tls", "--cacert", tls.cert])
+]
 
 const host = "127.0.0.1"
 const startTimeout = 10_000
@@ -89,10 +120,10 @@ const command = (...words: ReadonlyArray<string>): string =>
   `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join("")}`
 
 /** Is the server at the port ready, and the process we mean, not another one that took the port? */
-const answers = (port: number, pid: number, password: string | undefined): Promise<boolean> =>
+const answers = (port: number, pid: number, { password, tls }: Options): Promise<boolean> =>
   new Promise((resolve) => {
     let reply = ""
-    const socket = Net.connect(port, host)
+    const socket = tls === undefined ? Net.connect(port, host) : Tls.connect(port, host, { ca: readFileSync(tls.cert) })
     const settle = (ready: boolean) => {
       socket.destroy()
       resolve(ready)
@@ -109,19 +140,32 @@ const answers = (port: number, pid: number, password: string | undefined): Promi
     )
   })
 
+const tlsSettings = (port: number, { cert, key }: Certificate): ReadonlyArray<readonly [string, string]> => [
+  ["port", "0"],
+  ["tls-port", `${port}`],
+  ["tls-cert-file", cert],
+  ["tls-key-file", key],
+  ["tls-ca-cert-file", cert],
+  ["tls-auth-clients", "no"],
+  ["tls-replication", "yes"]
+]
+
 const commandLine = (port: number, dir: string, options: Options): ReadonlyArray<string> => {
   if (options.sentinel !== undefined) {
     const config = join(dir, "sentinel.conf")
-    const lines = [`port ${port}`, `bind ${host}`, `dir ${dir}`, "daemonize no", ...options.sentinel]
+    const ports = options.tls === undefined ? [`port ${port}`] : tlsSettings(port, options.tls).map((_) => _.join(" "))
+    const lines = [...ports, `bind ${host}`, `dir ${dir}`, "daemonize no", ...options.sentinel]
     if (options.password !== undefined) lines.push(`requirepass ${options.password}`)
     // The sentinel keeps there what it has learnt.
     if (!existsSync(config)) writeFileSync(config, `${lines.join("\n")}\n`)
     return ["redis-sentinel", config]
   }
+  const ports = options.tls === undefined
+    ? ["--port", `${port}`]
+    : tlsSettings(port, options.tls).flatMap(([name, value]) => [`--${name}`, value])
   return [
     "redis-server",
-    "--port",
-    `${port}`,
+    ...ports,
     "--bind",
     host,
     "--dir",
@@ -135,6 +179,7 @@ const commandLine = (port: number, dir: string, options: Options): ReadonlyArray
     ...(options.password === undefined ? [] : ["--requirepass", options.password, "--masterauth", options.password]),
     ...(options.maxmemory === undefined ? [] : ["--maxmemory", options.maxmemory, "--maxmemory-policy", "noeviction"]),
     ...(options.isClusterNode === true ? ["--cluster-enabled", "yes"] : []),
+    ...(options.isClusterNode === true && options.tls !== undefined ? ["--tls-cluster", "yes"] : []),
     ...(options.args ?? [])
   ]
 }
@@ -151,7 +196,7 @@ const start = async (port: number, dir: string, options: Options): Promise<Child
   child.on("error", keep)
   const deadline = Date.now() + startTimeout
   while (child.pid !== undefined && !hasEnded(child) && Date.now() < deadline) {
-    if (await answers(port, child.pid, options.password)) return child
+    if (await answers(port, child.pid, options)) return child
     await sleep(15)
   }
   await signal(child, "SIGKILL")

@@ -50,6 +50,9 @@ const isRedisUrl = (url: string): boolean =>
   url.startsWith("/") ||
   (/^rediss?:\/\/./.test(url) && URL.canParse(url) && /^\/?\d*$/.test(new URL(url).pathname))
 
+/** Whether the address asks for TLS. */
+const isSecure = (url: StoreUrl.StoreUrl | undefined): boolean => url?.scheme.startsWith("rediss") ?? false
+
 /** An address, where `CACHE_URL` is one; refused without being repeated. */
 const address = (hasUrl: boolean, expected: string, isValid: (url: StoreUrl.StoreUrl) => boolean) =>
   hasUrl
@@ -157,7 +160,7 @@ export const drivers: ReadonlyArray<Driver<BackendError>> = [
   row({
     type: "RedisSentinelCache",
     aliases: [],
-    schemes: ["redis+sentinel"],
+    schemes: ["redis+sentinel", "rediss+sentinel"],
     marks: ["CACHE_REDIS_SENTINELS", "CACHE_REDIS_SENTINEL_MASTER"],
     options: (hasUrl) =>
       Config.map(
@@ -174,7 +177,9 @@ export const drivers: ReadonlyArray<Driver<BackendError>> = [
           master: url?.parameters.get("master") ?? given.master,
           username: url?.username ?? given.username,
           password: redacted(url?.password) ?? given.password,
-          db: databaseOf(url) ?? given.db
+          db: databaseOf(url) ?? given.db,
+          tls: isSecure(url),
+          sentinelTls: isSecure(url)
         })
       ),
     load: () => import("../../backends/RedisSentinel.js"),
@@ -183,7 +188,7 @@ export const drivers: ReadonlyArray<Driver<BackendError>> = [
   row({
     type: "RedisClusterCache",
     aliases: [],
-    schemes: ["redis+cluster"],
+    schemes: ["redis+cluster", "rediss+cluster"],
     marks: ["CACHE_REDIS_CLUSTER"],
     options: (hasUrl) =>
       Config.map(
@@ -202,7 +207,8 @@ export const drivers: ReadonlyArray<Driver<BackendError>> = [
           nodes: url?.hosts ?? given.nodes ?? ["127.0.0.1:6379"],
           username: url?.username ?? given.username,
           password: redacted(url?.password) ?? given.password,
-          prefix: given.prefix
+          prefix: given.prefix,
+          tls: isSecure(url)
         })
       ),
     load: () => import("../../backends/RedisCluster.js"),

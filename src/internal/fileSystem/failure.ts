@@ -5,6 +5,7 @@
  * here has the directory that the program chose, and nothing below it.
  */
 import type { Reason } from "../../Backend.js"
+import { reasonByCode } from "../failure.js"
 
 /** Why an operation failed, and what to say about it. */
 export interface Failure {
@@ -31,28 +32,6 @@ export class Refused extends Error {
 /** Nobody waits for the answer any more. */
 export class Abandoned extends Error {}
 
-const reasons: Record<string, Reason> = {
-  ENOSPC: "OutOfSpace",
-  EDQUOT: "OutOfSpace",
-  EFBIG: "TooLarge",
-  EACCES: "Authentication",
-  EPERM: "Authentication",
-  EROFS: "Unavailable",
-  EMFILE: "Unavailable",
-  ENFILE: "Unavailable",
-  ENOMEM: "Unavailable",
-  EAGAIN: "Unavailable",
-  EBUSY: "Unavailable",
-  EIO: "Unavailable",
-  ESTALE: "Unavailable",
-  ETIMEDOUT: "Unavailable",
-  EEXIST: "Unavailable",
-  ENOENT: "Unavailable",
-  ENOTDIR: "Unavailable",
-  EISDIR: "Unavailable",
-  ELOOP: "Unavailable"
-}
-
 /** The code of a system error. */
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && typeof (error as NodeJS.ErrnoException).code === "string"
@@ -68,7 +47,7 @@ export const failureOf = (error: unknown, directory: string): Failure => {
   const text = /^\w+: ([^,]+), /.exec(message)?.[1] ?? "the system refused"
   const what = `${code}: ${text}${syscall === undefined ? "" : `, ${syscall}`}`
   return {
-    reason: reasons[code] ?? "Unknown",
+    reason: reasonByCode[code] ?? "Unknown",
     description: `${what}: ${directory}`,
     cause: new Cause(what, code, syscall)
   }

@@ -2,13 +2,11 @@
  * What went wrong with a request, told from the errors of sockets and memjs and
  * from the statuses of the protocol. None of it has a key, a value or a secret.
  */
-import { Cause, type Failure } from "../redis/failure.js"
+import { type Failure, ofConnection, timedOut } from "../failure.js"
 import { statuses } from "./packets.js"
 
-export type { Failure } from "../redis/failure.js"
+export { closed, type Failure } from "../failure.js"
 
-export const timedOut: Failure = { reason: "Timeout" }
-export const closed: Failure = { reason: "Connection", description: "the backend is closed" }
 export const contended: Failure = { reason: "Unavailable", description: "others kept changing the key" }
 
 /** The connection fell silent. */
@@ -20,12 +18,7 @@ export const ofError = (error: Error): Failure => {
   if (error instanceof Silence) return timedOut
   // memjs' own words, for whichever way a server refuses.
   if (/authentication failed/i.test(error.message)) return { reason: "Authentication" }
-  const message = error.message !== "" || !(error instanceof AggregateError)
-    ? error.message
-    : error.errors.map((each) => each instanceof Error ? each.message : "").join(", ")
-  const { code } = error as { readonly code?: unknown }
-  const cause = new Cause(error.name, message, typeof code === "string" ? code : undefined)
-  return { reason: "Connection", description: `the connection failed: ${message}`, cause }
+  return ofConnection(error)
 }
 
 export const ofStatus = (status: number): Failure => {

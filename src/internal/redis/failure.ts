@@ -5,25 +5,9 @@
  * reply may quote a key. What is told here has neither.
  */
 import type { Reason } from "../../Backend.js"
+import { Cause, type Failure, ofConnection, timedOut } from "../failure.js"
 
-/** Why a command failed, and what to say about it. */
-export interface Failure {
-  readonly reason: Reason
-  readonly description?: string | undefined
-  readonly cause?: Cause | undefined
-}
-
-/** A copy of an error with nothing in it that is not meant to be read. */
-export class Cause extends Error {
-  constructor(
-    override readonly name: string,
-    message: string,
-    /** The first word of an error reply, or the code of a system error. */
-    readonly code: string | undefined
-  ) {
-    super(message)
-  }
-}
+export { closed, type Failure, timedOut } from "../failure.js"
 
 const reasonByWord: Record<string, Reason> = {
   WRONGPASS: "Authentication",
@@ -51,8 +35,6 @@ const reasonByText: ReadonlyArray<readonly [pattern: RegExp, reason: Reason]> = 
 /** Of a connection that was lost or is not there: the reason is in the error event that came before. */
 const isConsequence = /max retries per request|Stream isn't writeable|Connection is closed|Command aborted/
 
-export const timedOut: Failure = { reason: "Timeout" }
-export const closed: Failure = { reason: "Connection", description: "the backend is closed" }
 export const notConnected: Failure = { reason: "Connection", description: "there is no connection" }
 
 /** `before` is what last went wrong with the connection. */
@@ -65,11 +47,8 @@ export const failureOf = (error: unknown, before?: Failure | undefined): Failure
   }
   const isMistake = error instanceof TypeError || error instanceof RangeError ||
     /subscriber mode|monitoring/.test(error.message)
-  const message = messageOf(error)
-  const cause = new Cause(error.name, message, codeOf(error))
-  return isMistake
-    ? { reason: "Unknown", cause }
-    : { reason: "Connection", description: `the connection failed: ${message}`, cause }
+  const connection = ofConnection(error)
+  return isMistake ? { reason: "Unknown", cause: connection.cause } : connection
 }
 
 const ofReply = (reply: string): Failure => {
@@ -86,14 +65,3 @@ const withoutQuotes = (reply: string): string =>
     /'[^']*'/g,
     (quoted, at: number) => / (command|the|for) $/.test(reply.slice(0, at)) ? quoted : "'…'"
   )
-
-const codeOf = (error: Error): string | undefined => {
-  const { code } = error as { readonly code?: unknown }
-  return typeof code === "string" ? code : undefined
-}
-
-/** Node's error for a host with several addresses has an empty message and one error for each. */
-const messageOf = (error: Error): string =>
-  error.message !== "" || !(error instanceof AggregateError)
-    ? error.message
-    : error.errors.map((each) => each instanceof Error ? each.message : "").join(", ")

@@ -12,7 +12,8 @@
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import type { BackendError } from "../../Backend.js"
-import type { Failure, Link, Outcome } from "./link.js"
+import type { Failure } from "../failure.js"
+import type { Link, Outcome } from "./link.js"
 import { type Command, encode, type Packet } from "./packets.js"
 
 const format = 1

@@ -3,15 +3,8 @@
  * answered once and in time.
  */
 import * as Net from "node:net"
-import type { Reason } from "../../Backend.js"
+import { closed, type Failure, ofConnection, timedOut } from "../failure.js"
 import { type Packet, PacketReader } from "./packets.js"
-
-/** Why a request failed, and what to say about it. */
-export interface Failure {
-  readonly reason: Reason
-  readonly description?: string | undefined
-  readonly cause?: unknown
-}
 
 /** What came of a request; `packet` is `undefined` where the server closed the connection without a word. */
 export type Outcome =
@@ -36,9 +29,6 @@ interface Call {
 const silence = 200
 /** A timer that fires so late was held up by this process: the answer may be waiting to be read. */
 const lateness = 20
-
-export const timedOut: Failure = { reason: "Timeout" }
-export const closed: Failure = { reason: "Connection", description: "the backend is closed" }
 
 export class Link {
   private readonly waiting = new Set<Call>()
@@ -106,10 +96,7 @@ export class Link {
     const reader = new PacketReader()
     const socket = Net.connect({ ...this.address, noDelay: true } as Net.NetConnectOpts)
     call.socket = socket
-    socket.on("error", (error) =>
-      this.settle(call, {
-        failure: { reason: "Connection", description: `the connection failed: ${messageOf(error)}`, cause: error }
-      }))
+    socket.on("error", (error) => this.settle(call, { failure: ofConnection(error) }))
     socket.on("data", (chunk) => {
       const packet = reader.push(chunk)
       if (packet === undefined) return
@@ -160,9 +147,3 @@ export class Link {
     this.pump()
   }
 }
-
-/** Node's error for a host with several addresses has an empty message and one error for each. */
-const messageOf = (error: Error): string =>
-  error.message !== "" || !(error instanceof AggregateError)
-    ? error.message
-    : error.errors.map((each) => each instanceof Error ? each.message : "").join(", ")

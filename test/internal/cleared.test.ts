@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Cleared from "../../src/internal/uwsgi/cleared.js"
+import * as Cleared from "../../src/internal/cleared.js"
 
 let versions = 0
 const newVersion = () => `v${String(versions++).padStart(11, "0")}`
