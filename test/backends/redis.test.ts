@@ -282,17 +282,21 @@ describe("round trips", () => {
 
   it.scoped("joins a thousand concurrent cached calls into a handful of commands", () =>
     Effect.gen(function*() {
-      const backend = yield* make()
+      const filler = yield* make({ prefix: "joined:" })
+      const reader = yield* make({ prefix: "joined:" })
       const users = cache()
       const calls = Effect.forEach(
         Array.from({ length: 1_000 }, (_, index) => String(index)),
         (key) => Cache.getOrSet(users, key, load),
         { concurrency: "unbounded" }
-      ).pipe(Effect.provideService(CacheBackend, backend))
-      yield* calls
+      )
+      yield* Effect.provideService(calls, CacheBackend, filler)
       const before = loads
-      assert.isAtMost((yield* countedOnce(calls))["evalsha"]!, 6)
-      const { evalsha = 0, mget } = yield* countedOnce(calls)
+      const read = Effect.provideService(calls, CacheBackend, reader)
+      const { evalsha: first } = yield* countedOnce(read)
+      assert.isAtMost(first!, 6)
+      // What was seen is read plainly, but for the few keys that are forgotten.
+      const { evalsha = 0, mget } = yield* countedOnce(read)
       assert.isAtMost(evalsha + mget!, 12)
       assert.strictEqual(loads, before)
     }))
