@@ -159,8 +159,8 @@ export interface Backend {
   ) => Effect.Effect<boolean, BackendError>
   /**
    * `get`, `lease` and `tagVersions` in one round trip; absent where the store cannot do
-   * that. To be called in an uninterruptible step, which alone cannot lose the answer: it
-   * can be interrupted all the same, and leaves no lease behind then.
+   * that. To be called in an uninterruptible step, which alone cannot lose the answer.
+   * Even there it can be interrupted while it waits, and leaves no lease behind then.
    */
   readonly getOrLease?:
     | ((key: string, duration: Duration.Duration, tags: ReadonlyArray<string>) => Effect.Effect<Claim, BackendError>)
