@@ -39,6 +39,7 @@ describe("every combinator keeps the contract", () => {
     "encrypted, on Redis": Encrypted.layer(remote, { keys: [secret("a"), secret("b")] }),
     "compressed, then encrypted": Compressed.layer(Encrypted.layer(bytes, { keys: [secret("a")] }), { minBytes: 1 }),
     "with a time-out": timed(bytes),
+    "with a time-out, on Redis": timed(remote),
     "behind a circuit breaker": CircuitBreaker.layer(bytes),
     "metered": Metered.layer(Memory.layer()),
     "prefixed": Backend.mapLayer(bytes, Backend.prefixed("p:")),
