@@ -354,6 +354,30 @@ describe("round trips", () => {
       assert.strictEqual(loads, before + 2)
     }))
 
+  it.scoped("decodes once what many calls that are joined find", () =>
+    Effect.gen(function*() {
+      const backend = yield* make()
+      let decoded = 0
+      const counting = Schema.transform(Schema.String, Schema.String, {
+        decode: (text) => {
+          decoded++
+          return text
+        },
+        encode: (text) => text
+      })
+      const users = Cache.make({ name: "users", schema: counting, timeToLive: "1 minute", tags: ["a"] })
+      const provide = Effect.provideService(CacheBackend, backend)
+      yield* provide(Cache.set(users, "1", "stored"))
+      const calls = yield* Effect.forEach(
+        Array.from({ length: 50 }),
+        () => Cache.getOrSet(users, "1", load),
+        { concurrency: "unbounded" }
+      ).pipe(provide)
+      assert.deepStrictEqual([...new Set(calls)], ["stored"])
+      // The first one asks alone.
+      assert.strictEqual(decoded, 2)
+    }))
+
   it.scoped("joins a thousand concurrent cached calls into a handful of commands", () =>
     Effect.gen(function*() {
       const backend = yield* make()

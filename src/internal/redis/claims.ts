@@ -2,9 +2,10 @@
  * Reads that take the lease of their key where nothing is under it, joined as plain
  * reads are.
  */
+import type { Entry } from "../entry.js"
 import type { Failure } from "./failure.js"
 import type { Argument, Done } from "./link.js"
-import { Joined } from "./readers.js"
+import { entryOf, Joined } from "./readers.js"
 import * as scripts from "./scripts.js"
 
 /** One who asks for what is under a key, or for its lease. Who is gone is not given it. */
@@ -20,7 +21,8 @@ export interface Claimant {
 }
 
 export interface Answer {
-  readonly value: Buffer | null
+  /** One for all who asked together, so that its payload is decoded once. */
+  readonly entry: Entry | undefined
   /** Present where the lease is the claimant's now. */
   readonly token: string | undefined
   readonly tags: ReadonlyArray<string>
@@ -58,16 +60,17 @@ const deliver =
       return
     }
     const [value, leased, ...versions] = reply
+    const entry = entryOf(value)
     const isLeased = Number(leased) === 1
     // With the token and the tags that were sent, though it may not be the first one.
     const holder = isLeased ? claimants.find((claimant) => !claimant.isGone()) : undefined
     if (isLeased && holder === undefined) giveBack()
     // What comes with the lease is for who fills the key.
     const forOthers: Answer = isLeased
-      ? { value: null, token: undefined, tags: [], versions: [] }
-      : { value, token: undefined, tags: [], versions }
+      ? { entry: undefined, token: undefined, tags: [], versions: [] }
+      : { entry, token: undefined, tags: [], versions }
     for (const claimant of claimants) {
-      claimant.settle(undefined, claimant === holder ? { value, token, tags, versions } : forOthers)
+      claimant.settle(undefined, claimant === holder ? { entry, token, tags, versions } : forOthers)
     }
   }
 

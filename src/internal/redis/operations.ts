@@ -388,8 +388,8 @@ const tokenOrigin = derive.newVersion()
 let tokens = 0
 const nextToken = (): string => `${tokenOrigin}.${(tokens++).toString(36)}`
 
-const claimOf = ({ tags, token, value, versions }: Answer, now: number): Claim => {
-  const entry = live(entryOf(value), now)
+const claimOf = ({ entry: found, tags, token, versions }: Answer, now: number): Claim => {
+  const entry = live(found, now)
   const names = [...(entry._tag === "Some" ? entry.value.tags.map(({ tag }) => tag) : []), ...tags]
   return {
     entry,
