@@ -120,9 +120,14 @@ describe("the right to load that comes with the answer that there is nothing", (
       yield* Cache.set(users, "stored", "stored")
       for (const [id, expected] of [["stored", "stored"], ["missing", "loaded"]] as const) {
         const isRunning = yield* Deferred.make<void>()
-        const answer = yield* Deferred.make<string, unknown>()
+        const answer = yield* Deferred.make<string>()
         const fiber = yield* Effect.zipRight(Deferred.succeed(isRunning, undefined), Effect.never).pipe(
-          Effect.ensuring(Deferred.complete(answer, Cache.getOrSet(users, id, Effect.succeed("loaded")))),
+          Effect.ensuring(
+            Effect.flatMap(
+              Effect.exit(Cache.getOrSet(users, id, Effect.succeed("loaded"))),
+              (exit) => Deferred.done(answer, exit)
+            )
+          ),
           Effect.fork
         )
         yield* Deferred.await(isRunning)
