@@ -160,8 +160,8 @@ export interface Backend {
   ) => Effect.Effect<boolean, BackendError>
   /**
    * `get`, `lease` and `tagVersions` in one round trip; absent where the store cannot do
-   * that. To be called in an uninterruptible step, which alone cannot lose the answer: it
-   * can be interrupted all the same, and leaves no lease behind then.
+   * that. To be called in an uninterruptible step, which alone cannot lose the answer.
+   * Even there it can be interrupted while it waits, and leaves no lease behind then.
    */
   readonly getOrLease?:
     | ((key: string, duration: Duration.Duration, tags: ReadonlyArray<string>) => Effect.Effect<Claim, BackendError>)
@@ -535,7 +535,7 @@ const replaced = (self: Backend, operations: Partial<Operations>): Operations =>
 
 /**
  * The backend with every operation's effect passed through `f`, which is given
- * the name of the operation.
+ * the name of the operation. A lease that comes while `f` fails is given back.
  *
  * @since 1.0.0
  * @category combinators
@@ -556,9 +556,10 @@ export const around: {
     removeMany: (keys) => f("removeMany", self.removeMany(keys)),
     increment: (key, by, retention) => f("increment", self.increment(key, by, retention)),
     clear: (prefix) => f("clear", self.clear(prefix)),
-    lease: (key, duration) => f("lease", self.lease(key, duration)),
+    lease: (key, duration) => passedOn(f, "lease", self.lease(key, duration), key, self),
     getOrLease: getOrLease &&
-      ((key, duration, tags) => keptOrGivenBack(f("getOrLease", getOrLease(key, duration, tags)), key, self)),
+      ((key, duration, tags) =>
+        keptOrGivenBack(passedOn(f, "getOrLease", getOrLease(key, duration, tags), key, self), key, self)),
     renew: (key, token, duration) => f("renew", self.renew(key, token, duration)),
     fill: (key, token, entry, retention) => f("fill", self.fill(key, token, entry, retention)),
     tagVersions: (tags) => f("tagVersions", self.tagVersions(tags)),
@@ -567,6 +568,30 @@ export const around: {
     invalidateTags: (tags, mode) => f("invalidateTags", self.invalidateTags(tags, mode))
   }))
 })
+
+/** A lease that `f` fails without, as with a time-out, is given back: the one that it has, or the one that comes later. */
+const passedOn = <A extends Lease>(
+  f: Around,
+  method: string,
+  asking: Effect.Effect<A, BackendError>,
+  key: string,
+  { renew }: Pick<Operations, "renew">
+): Effect.Effect<A, BackendError> =>
+  Effect.suspend(() => {
+    let granted: string | undefined
+    let hasFailed = false
+    const giveBack = Effect.suspend(() =>
+      granted === undefined ? Effect.void : Effect.forkDaemon(renew(key, granted, Duration.zero))
+    )
+    const noted = Effect.tap(asking, ({ token }) => {
+      granted = token._tag === "Some" ? token.value : undefined
+      return hasFailed ? giveBack : Effect.void
+    })
+    return Effect.onError(f(method, Effect.uninterruptible(noted)), () => {
+      hasFailed = true
+      return giveBack
+    })
+  })
 
 /** What `around` puts round an operation. */
 type Around = <A>(method: string, operation: Effect.Effect<A, BackendError>) => Effect.Effect<A, BackendError>

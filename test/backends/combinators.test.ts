@@ -39,6 +39,7 @@ describe("every combinator keeps the contract", () => {
     "encrypted, on Redis": Encrypted.layer(remote, { keys: [secret("a"), secret("b")] }),
     "compressed, then encrypted": Compressed.layer(Encrypted.layer(bytes, { keys: [secret("a")] }), { minBytes: 1 }),
     "with a time-out": timed(bytes),
+    "with a time-out, on Redis": timed(remote),
     "behind a circuit breaker": CircuitBreaker.layer(bytes),
     "metered": Metered.layer(Memory.layer()),
     "prefixed": Backend.mapLayer(bytes, Backend.prefixed("p:")),
@@ -51,6 +52,30 @@ describe("every combinator keeps the contract", () => {
   for (const [name, layer] of Object.entries(layers)) {
     describe(name, () => Conformance.register({ describe, it }, layer, name.includes("encrypted") ? { skip } : {}))
   }
+})
+
+describe("around", () => {
+  const redis = redisForFile()
+
+  it.scopedLive("gives back a lease that is not passed on, whether it came before or comes after", () =>
+    Effect.gen(function*() {
+      const store = yield* Backend.CacheBackend
+      const minute = Duration.minutes(1)
+      const lost = new Backend.BackendError({ backend: "redis", method: "any", reason: "Timeout" })
+      const late = Backend.around(store, (_, operation) => Effect.zipRight(operation, Effect.fail(lost)))
+      const early = Backend.around(
+        store,
+        (_, operation) => Effect.zipRight(Effect.forkDaemon(operation), Effect.fail(lost))
+      )
+      const isFree = Effect.map(store.lease("a", minute), ({ token }) => Option.isSome(token))
+      for (const { getOrLease, lease } of [late, early]) {
+        for (const ask of [lease("a", minute), Effect.uninterruptible(getOrLease!("a", minute, []))]) {
+          assert.strictEqual(yield* Effect.flip(ask), lost)
+          yield* Effect.repeat(isFree, { until: (isFree) => isFree })
+          yield* store.remove("a")
+        }
+      }
+    }).pipe(Effect.provide(redis.layer("around:"))))
 })
 
 const texts = Cache.make({ name: "text", schema: Schema.String, timeToLive: "1 hour" })

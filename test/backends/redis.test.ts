@@ -166,6 +166,68 @@ describe("two processes", () => {
     }))
 })
 
+describe("reads that may take a lease", () => {
+  const ask = (backend: Backend, key: string, duration = minute, tags: ReadonlyArray<string> = []) =>
+    Effect.uninterruptible(backend.getOrLease!(key, duration, tags))
+
+  it.scoped("answer entries with thousands of tags, and leases with as many", () =>
+    Effect.gen(function*() {
+      const backend = yield* make()
+      const names = Array.from({ length: 5_000 }, (_, index) => `tag${index}`)
+      const tags = yield* backend.tagVersions(names)
+      const tagged = new Entry.Entry(false, "text", 0, Infinity, Infinity, 1, tags, undefined, Buffer.from("1"))
+      yield* backend.set("a", tagged, minute)
+      const found = yield* ask(backend, "a")
+      assert.strictEqual(valueOf(found.entry), "1")
+      assert.deepStrictEqual(found.versions, tags)
+      const leased = yield* ask(backend, "b", minute, names)
+      assert.isTrue(Option.isSome(leased.token))
+      assert.deepStrictEqual(leased.versions, tags)
+    }))
+
+  it.scoped("lease for as long as the one wants who holds the lease in the end", () =>
+    Effect.gen(function*() {
+      const prefix = `share${shares++}:`
+      const backend = yield* make({ prefix })
+      // Under way: the next two are asked together.
+      const before = yield* Effect.fork(ask(backend, "before"))
+      yield* Effect.yieldNow()
+      const first = yield* Effect.fork(ask(backend, "a", Duration.millis(50)))
+      yield* Effect.yieldNow()
+      const second = yield* Effect.fork(ask(backend, "a", minute))
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(first)
+      yield* Fiber.join(before)
+      assert.isTrue(Option.isSome((yield* Fiber.join(second)).token))
+      assert.isAbove(yield* call<number>("PTTL", `{${prefix}a}~lease`), 50)
+    }))
+
+  it.scoped("take any bytes for an entry, or for nothing, and lease what they take for nothing", () =>
+    Effect.gen(function*() {
+      const prefix = `share${shares++}:`
+      const backend = yield* make({ prefix })
+      const tags = yield* backend.tagVersions(["a{%}", "\u00fc", ""])
+      const whole = Entry.encode(
+        new Entry.Entry(false, "text", 0, Infinity, Infinity, 1, tags, undefined, Buffer.from("1"))
+      )
+      const damaged = [
+        ...Array.from(whole, (_, length) => whole.subarray(0, length)),
+        ...Array.from(whole, (byte, at) => Buffer.from(whole).fill(byte ^ 0xff, at, at + 1))
+      ]
+      for (const bytes of damaged) {
+        yield* call("SET", `${prefix}a`, Buffer.from(bytes))
+        const { entry, token } = yield* ask(backend, "a", minute, ["b"])
+        assert.deepStrictEqual(entry, Option.none())
+        if (Option.isSome(token)) assert.isTrue(yield* backend.renew("a", token.value, Duration.zero))
+      }
+      yield* call("DEL", `${prefix}a`)
+      yield* call("RPUSH", `${prefix}a`, "1")
+      const { token } = yield* ask(backend, "a")
+      assert.isTrue(yield* backend.fill("a", Option.getOrThrow(token), entry("2"), minute))
+      assert.strictEqual(yield* get(backend, "a"), "2")
+    }))
+})
+
 describe("round trips", () => {
   /** How often the server ran each command that a client sent; what a script calls counts too. */
   const counted = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.zipRight(effect, countedOnce(effect))
@@ -268,6 +330,17 @@ describe("round trips", () => {
       assert.strictEqual(loads, before + 1)
     }))
 
+  it.scoped("answers with one script again what another process stored with tags, from the second time on", () =>
+    Effect.gen(function*() {
+      const backend = yield* make({ prefix: "tagged since:" })
+      const other = yield* make({ prefix: "tagged since:" })
+      const call = Effect.provideService(Cache.getOrSet(cache(), "1", load), CacheBackend, backend)
+      yield* Effect.repeatN(call, 3)
+      yield* Effect.provideService(Cache.set(cache(["a"]), "1", "stored"), CacheBackend, other)
+      assert.deepStrictEqual(yield* countedOnce(call), { get: 1, mget: 1 })
+      assert.deepStrictEqual(yield* countedOnce(call), { evalsha: 1, get: 3 })
+    }))
+
   it.scoped("loads what a tag was invalidated of with two, too", () =>
     Effect.gen(function*() {
       const backend = yield* make()
@@ -278,6 +351,30 @@ describe("round trips", () => {
       const { evalsha } = yield* counted(Effect.zipRight(backend.invalidateTags(["a"], "hard"), call))
       assert.strictEqual(evalsha, 2)
       assert.strictEqual(loads, before + 2)
+    }))
+
+  it.scoped("decodes once what many calls that are joined find", () =>
+    Effect.gen(function*() {
+      const backend = yield* make()
+      let decoded = 0
+      const counting = Schema.transform(Schema.String, Schema.String, {
+        decode: (text) => {
+          decoded++
+          return text
+        },
+        encode: (text) => text
+      })
+      const users = Cache.make({ name: "users", schema: counting, timeToLive: "1 minute", tags: ["a"] })
+      const provide = Effect.provideService(CacheBackend, backend)
+      yield* provide(Cache.set(users, "1", "stored"))
+      const calls = yield* Effect.forEach(
+        Array.from({ length: 50 }),
+        () => Cache.getOrSet(users, "1", load),
+        { concurrency: "unbounded" }
+      ).pipe(provide)
+      assert.deepStrictEqual([...new Set(calls)], ["stored"])
+      // The first one asks alone.
+      assert.strictEqual(decoded, 2)
     }))
 
   it.scoped("joins a thousand concurrent cached calls into a handful of commands", () =>

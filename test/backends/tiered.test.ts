@@ -435,6 +435,21 @@ describe("on a server", () => {
       assert.strictEqual(decoded, 1)
     }).pipe(Effect.scoped))
 
+  it.scoped("what comes with its lease is outdated, and not copied, whatever is known of its tags", () =>
+    Effect.gen(function*() {
+      const prefix = share()
+      const there = Context.get(yield* Layer.build(redis.layer(prefix)), Backend.CacheBackend)
+      const local = yield* Memory.make()
+      const here = yield* Tiered.make({ local, remote: there })
+      yield* Cache.getOrSet(taggedUsers, 1, makeSource().load(1)).pipe(on(there))
+      yield* here.tagVersions(["users"])
+      yield* Cache.invalidateTags(["users"]).pipe(on(there))
+      const key = Cache.cacheKey(taggedUsers, 1)
+      const { token } = yield* Effect.uninterruptible(here.getOrLease!(key, Duration.minutes(1), []))
+      assert.isTrue(Option.isSome(token))
+      assert.deepStrictEqual(yield* local.get(key), Option.none())
+    }))
+
   it.live("a lease ends with its process, though hits are answered in this one", () =>
     Effect.gen(function*() {
       const prefix = share()

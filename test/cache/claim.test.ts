@@ -12,6 +12,8 @@ import { redisForFile, yielding } from "../support/overBackends.js"
 
 /** A lease that is lost is held for longer than any of these tests. */
 const users = Cache.make({ name: "users", schema: Schema.String, timeToLive: "1 minute", leaseDuration: "1 minute" })
+/** The same entries as those of another cache, without its tags. */
+const untagged = Cache.make({ name: "tagged", schema: Schema.String, timeToLive: "1 minute" })
 const minute = Duration.minutes(1)
 
 const turn = Effect.async<void>((resume) => {
@@ -112,6 +114,45 @@ describe("the right to load that comes with the answer that there is nothing", (
     }).pipe(Effect.provide(yielding(true))))
 
   const redis = redisForFile()
+
+  it.scopedLive("is not asked for by who cannot be interrupted: a finalizer reads, and loads", () =>
+    Effect.gen(function*() {
+      yield* Cache.set(users, "stored", "stored")
+      for (const [id, expected] of [["stored", "stored"], ["missing", "loaded"]] as const) {
+        const isRunning = yield* Deferred.make<void>()
+        const answer = yield* Deferred.make<string>()
+        const fiber = yield* Effect.zipRight(Deferred.succeed(isRunning, undefined), Effect.never).pipe(
+          Effect.ensuring(
+            Effect.flatMap(
+              Effect.exit(Cache.getOrSet(users, id, Effect.succeed("loaded"))),
+              (exit) => Deferred.done(answer, exit)
+            )
+          ),
+          Effect.fork
+        )
+        yield* Deferred.await(isRunning)
+        yield* Fiber.interrupt(fiber)
+        assert.strictEqual(yield* Deferred.await(answer), expected)
+      }
+    }).pipe(Effect.provide(redis.layer("finalizer:"))))
+
+  it.scopedLive("does not depend on the tags: the value of a load whose tags cannot be tags is returned", () =>
+    Effect.gen(function*() {
+      for (const tag of ["x".repeat(20_000), "\ud800"]) {
+        const tagged = Cache.make({
+          name: "tagged",
+          schema: Schema.String,
+          timeToLive: "1 minute",
+          tags: [tag],
+          onBackendError: "fail"
+        })
+        const call = Cache.getOrSet(tagged, String(tag.length), Effect.succeed("loaded"))
+        assert.strictEqual(yield* call, "loaded")
+        // What is stored was stored without them.
+        yield* Cache.set(untagged, String(tag.length), "stored")
+        assert.strictEqual(yield* call, "stored")
+      }
+    }).pipe(Effect.provide(redis.layer("invalid tags:"))))
 
   it.scopedLive("is held by nobody after its caller was interrupted, wherever that came", () =>
     Effect.gen(function*() {

@@ -37,7 +37,7 @@ const controlled = () => {
   return { ask, claimants, givenBack }
 }
 
-const answer = (token: string) => ({ value: null, token, tags: [], versions: [] })
+const answer = (token: string) => ({ entry: undefined, token, tags: [], versions: [] })
 
 describe("a claim on Redis", () => {
   it.effect("gives back what came in the same moment as the interruption of who asked", () =>

@@ -144,10 +144,22 @@ const lookUp = (
   fiber: Fiber.RuntimeFiber<any, any>
 ): Effect.Effect<any, any, any> => {
   const { backend, key, policy } = call
-  return backend.getOrLease !== undefined && mayNeedRight(call, clockOf(fiber).unsafeCurrentTimeMillis())
-    ? claim(call, backend.getOrLease, current, fiber)
-    : Effect.flatMap(find(call, read(policy, backend, key)), (found) => serve(call, found, false, current, fiber))
+  const { getOrLease } = backend
+  const reading = () => serveRead(call, read(policy, backend, key), current, fiber)
+  if (getOrLease === undefined || !mayNeedRight(call, clockOf(fiber).unsafeCurrentTimeMillis())) return reading()
+  // A claim can be interrupted wherever it is made: in a finalizer, after an interruption, it would be at once.
+  return Effect.checkInterruptible((isInterruptible) =>
+    isInterruptible ? claim(call, getOrLease, current, fiber) : reading()
+  )
 }
+
+const serveRead = (
+  call: Call,
+  reading: Effect.Effect<Found, BackendError, any>,
+  current: CurrentLoad | undefined,
+  fiber: Fiber.RuntimeFiber<any, any>
+): Effect.Effect<any, any, any> =>
+  Effect.flatMap(find(call, reading), (found) => serve(call, found, false, current, fiber))
 
 /** Neither who will join a load that is under way, nor who will find what is there, needs the right to load. */
 const mayNeedRight = ({ backend, key }: Call, now: number): boolean =>
@@ -167,10 +179,13 @@ const claim = (
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.either(getOrLease(key, policy.leaseDuration, policy.claimedTags(userKey))), (answer) => {
       if (answer._tag === "Left" || answer.right.token._tag === "None") {
-        const reading = answer._tag === "Left" ?
-          Effect.fail(answer.left) :
-          Effect.clockWith((clock) => judgeClaimed(policy, backend, answer.right, clock.unsafeCurrentTimeMillis()))
-        return restore(Effect.flatMap(find(call, reading), (found) => serve(call, found, false, current, fiber)))
+        const reading = answer._tag === "Right"
+          ? Effect.clockWith((clock) => judgeClaimed(policy, backend, answer.right, clock.unsafeCurrentTimeMillis()))
+          : answer.left.reason === "InvalidInput"
+          // What cannot be a tag is told of where the load needs its version, and what cannot be a key here.
+          ? read(policy, backend, key)
+          : Effect.fail(answer.left)
+        return restore(serveRead(call, reading, current, fiber))
       }
       const claimed = new Claimed(answer.right.token.value)
       const found: Found = { ...nothing, current: answer.right.versions }

@@ -2,9 +2,10 @@
  * Reads that take the lease of their key where nothing is under it, joined as plain
  * reads are.
  */
+import type { Entry } from "../entry.js"
 import type { Failure } from "./failure.js"
 import type { Argument, Done } from "./link.js"
-import { Joined } from "./readers.js"
+import { entryOf, Joined } from "./readers.js"
 import * as scripts from "./scripts.js"
 
 /** One who asks for what is under a key, or for its lease. Who is gone is not given it. */
@@ -20,7 +21,8 @@ export interface Claimant {
 }
 
 export interface Answer {
-  readonly value: Buffer | null
+  /** One for all who asked together, so that its payload is decoded once. */
+  readonly entry: Entry | undefined
   /** Present where the lease is the claimant's now. */
   readonly token: string | undefined
   readonly tags: ReadonlyArray<string>
@@ -28,18 +30,24 @@ export interface Answer {
   readonly versions: ReadonlyArray<Buffer>
 }
 
-type Reply = readonly [value: Buffer | null, isMine: number | string, ...versions: ReadonlyArray<Buffer>]
+type Reply = readonly [value: Buffer | null, leased: number | string, ...versions: ReadonlyArray<Buffer>]
 
-/** How long tag versions are kept, in milliseconds as text, and what all keys begin with. */
+/** Where the versions of tags are. */
 export interface TagSpace {
-  readonly px: string
+  /** How long they are kept, in milliseconds. */
+  readonly retention: string
+  /** What all keys begin with. */
   readonly share: string
 }
 
 type Run = (script: scripts.Script, keys: ReadonlyArray<string>, args: ReadonlyArray<Argument>, done: Done) => void
 
-const argumentsOf = ({ now, px, tags, token }: Claimant, withTags: boolean): Array<Argument> =>
-  withTags ? [now, token, px, tags.length, ...tags] : [now, token, px, 0]
+/** What the first one asks, for as long as any of them wants the lease: whoever is left may become its holder. */
+const argumentsOf = (claimants: ReadonlyArray<Claimant>, withTags: boolean): Array<Argument> => {
+  const { now, tags, token } = claimants[0]!
+  const px = claimants.reduce((longest, claimant) => Math.max(longest, claimant.px), 0)
+  return withTags ? [now, token, px, tags.length, ...tags] : [now, token, px, 0]
+}
 
 const deliver =
   (run: Run) => (claimants: ReadonlyArray<Claimant>, failure: Failure | undefined, reply: Reply | undefined): void => {
@@ -51,31 +59,30 @@ const deliver =
       for (const claimant of claimants) claimant.settle(failure, undefined)
       return
     }
-    const [value, isMine, ...versions] = reply
-    const holder = Number(isMine) === 1 ? claimants.find((claimant) => !claimant.isGone()) : undefined
-    if (Number(isMine) === 1 && holder === undefined) giveBack()
+    const [value, leased, ...versions] = reply
+    const entry = entryOf(value)
+    const isLeased = Number(leased) === 1
+    // With the token and the tags that were sent, though it may not be the first one.
+    const holder = isLeased ? claimants.find((claimant) => !claimant.isGone()) : undefined
+    if (isLeased && holder === undefined) giveBack()
+    // What comes with the lease is for who fills the key.
+    const forOthers: Answer = isLeased
+      ? { entry: undefined, token: undefined, tags: [], versions: [] }
+      : { entry, token: undefined, tags: [], versions }
     for (const claimant of claimants) {
-      claimant.settle(
-        undefined,
-        claimant === holder
-          ? { value, token, tags, versions }
-          // What comes with the lease is for who fills the key.
-          : Number(isMine) === 1
-          ? { value: null, token: undefined, tags: [], versions: [] }
-          : { value, token: undefined, tags: [], versions }
-      )
+      claimant.settle(undefined, claimant === holder ? { entry, token, tags, versions } : forOthers)
     }
   }
 
 /** Claims on one server, with one script for all keys of a batch. */
-export const claimsOfOne = (run: Run, { px, share }: TagSpace): Joined<Claimant> =>
+export const claimsOfOne = (run: Run, { retention, share }: TagSpace): Joined<Claimant> =>
   new Joined(
     (batch, each) => {
       const keys: Array<string> = []
-      const args: Array<Argument> = [px, share]
-      for (const [key, [first]] of batch) {
-        keys.push(key, first!.lease)
-        args.push(...argumentsOf(first!, true))
+      const args: Array<Argument> = [retention, share]
+      for (const [key, claimants] of batch) {
+        keys.push(key, claimants[0]!.lease)
+        args.push(...argumentsOf(claimants, true))
       }
       run(scripts.getOrLease, keys, args, (failure, replies) => {
         for (let at = 0; at < batch.size; at++) each(at, failure, replies?.[at])
@@ -90,12 +97,12 @@ export const claimsOfMany = (run: Run, together: (body: () => void) => void): Jo
     (batch, each) =>
       together(() => {
         let at = 0
-        for (const [key, [first]] of batch) {
+        for (const [key, claimants] of batch) {
           const index = at++
           run(
             scripts.getOrLease,
-            [key, first!.lease],
-            ["", "", ...argumentsOf(first!, false)],
+            [key, claimants[0]!.lease],
+            ["", "", ...argumentsOf(claimants, false)],
             (failure, replies) => each(index, failure, replies?.[0])
           )
         }

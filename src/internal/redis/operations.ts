@@ -120,7 +120,7 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
     Effect.async((resume) => {
       const wired = wire(key)
       servers.read(wired, (failure, entry) => {
-        if (entry === undefined) sightings.forget(wired)
+        if (entry === undefined || entry.tags.length > 0) sightings.forget(wired)
         resume(
           failure === undefined
             ? Effect.clockWith((clock) => Effect.succeed(live(entry, clock.unsafeCurrentTimeMillis())))
@@ -212,7 +212,7 @@ export const operations = (servers: Servers, { errorOf, maxValueBytes, name, pre
   const tagged = (tags: ReadonlyArray<string>) => (versions: ReadonlyArray<string>): ReadonlyArray<Entry.TagVersion> =>
     tags.map((tag, i) => ({ tag, hard: versions[i]!, soft: versions[tags.length + i]! }))
 
-  const tagSpace = { px: pxOf(derive.tagRetention), share: keyPrefix + share }
+  const tagSpace = { retention: pxOf(derive.tagRetention), share: keyPrefix + share }
 
   const getOrLease = (
     claim: NonNullable<Servers["claim"]>,
@@ -406,8 +406,8 @@ const tokenOrigin = derive.newVersion()
 let tokens = 0
 const nextToken = (): string => `${tokenOrigin}.${(tokens++).toString(36)}`
 
-const claimOf = ({ tags, token, value, versions }: Answer, now: number): Claim => {
-  const entry = live(entryOf(value), now)
+const claimOf = ({ entry: found, tags, token, versions }: Answer, now: number): Claim => {
+  const entry = live(found, now)
   const names = [...(entry._tag === "Some" ? entry.value.tags.map(({ tag }) => tag) : []), ...tags]
   return {
     entry,

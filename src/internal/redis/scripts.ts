@@ -123,15 +123,19 @@ end
 return found`)
 
 /**
- * Keys and leases, as `key lease …`, and `px share`, then for each key `now token px n tag…`:
- * the entry under each key, whether the lease is ours now, and the versions of tags.
+ * `key lease …`, `retention share`, then for each key `now token px n tag…`: for each key
+ * a list of the entry under it, whether the lease is ours now, and versions, hard and soft
+ * in turn.
  *
  * The lease is taken where there is no entry, or one that carries the outdated hard
- * version of a tag, which only who has the lease is shown. The versions are those of the
- * entry's tags, and with the lease those of the n tags too, all kept for the first `px` from now and made of the token where
- * there are none; without the lease, nothing where one is missing. With no first `px` no
- * tag is looked at: on several servers its versions may be elsewhere. `share` is what all
- * keys begin with.
+ * version of a tag, which only who has the lease is shown.
+ *
+ * Without the lease the versions are those of the entry's tags, or none where one of them
+ * is missing. With the lease those of the n tags follow; they are made of the token where
+ * they are missing, and all are kept for `retention` from now. With an empty `retention`
+ * no tag is looked at: on several servers its versions may be elsewhere.
+ *
+ * `share` is what all keys begin with.
  */
 export const getOrLease = script(`
 local retention, share = ARGV[1], ARGV[2]
@@ -159,15 +163,16 @@ local function tagsOf(value)
   return tags
 end
 
-local function current(tags)
-  local found, isComplete = {}, true
-  for i, tag in ipairs(tags) do
+-- The answer for who needs no lease; nil where the entry is outdated.
+local function unleased(value, tags)
+  local answer, isComplete = { value, 0 }, true
+  for _, tag in ipairs(tags) do
     local hard, soft = redis.pcall("GET", tag.hardKey), redis.pcall("GET", tag.softKey)
     if hard ~= tag.hard then return nil end
     if type(soft) ~= "string" then isComplete = false end
-    found[2 * i - 1], found[2 * i] = hard, soft
+    answer[#answer + 1], answer[#answer + 2] = hard, soft
   end
-  return isComplete and found or {}
+  return isComplete and answer or { value, 0 }
 end
 
 local function answerOf(key, lease, now, token, px, names)
@@ -177,8 +182,8 @@ local function answerOf(key, lease, now, token, px, names)
     if isWhole then tags = found else value = nil end
   end
   if value then
-    local found = current(tags)
-    if found then return { value, 0, unpack(found) } end
+    local answer = unleased(value, tags)
+    if answer then return answer end
   end
   local reply = redis.pcall("SET", lease, token, "NX", "PX", px)
   if type(reply) ~= "table" or not reply.ok then return { false, 0 } end
@@ -186,14 +191,14 @@ local function answerOf(key, lease, now, token, px, names)
     tags[#tags + 1] = { hardKey = versionKey("hard", name), softKey = versionKey("soft", name) }
   end
   local answer = { value or false, 1 }
-  for i, tag in ipairs(tags) do
-    for _, key in ipairs({ tag.hardKey, tag.softKey }) do
-      local version = redis.pcall("GET", key)
+  for _, tag in ipairs(tags) do
+    for _, at in ipairs({ tag.hardKey, tag.softKey }) do
+      local version = redis.pcall("GET", at)
       if type(version) == "string" then
-        redis.call("PEXPIRE", key, retention)
+        redis.call("PEXPIRE", at, retention)
       else
         version = token .. "." .. #answer
-        redis.call("SET", key, version, "PX", retention)
+        redis.call("SET", at, version, "PX", retention)
       end
       answer[#answer + 1] = version
     end

@@ -151,7 +151,9 @@ export const operations = (
             ? Effect.succeed({ entry: Option.some(found), token: Option.none(), versions: undefined })
             : localTier.passing([key], (passage) =>
               Effect.map(
-                Effect.tap(getOrLease(key, duration, tags), ({ entry }) => localTier.keep(passage, [entry])),
+                Effect.tap(getOrLease(key, duration, tags), ({ entry, token }) =>
+                  // What comes with the lease is outdated, whatever is known of its tags here.
+                  token._tag === "Some" ? Effect.void : localTier.keep(passage, [entry])),
                 // Versions are asked for apart: what is learned of a tag must have been asked for by its name.
                 ({ entry, token, versions }) => ({
                   entry,
