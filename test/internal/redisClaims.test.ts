@@ -6,8 +6,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import type { Claimant } from "../../src/internal/redis/claims.js"
+import { type Answer, type Claimant, claimsOfOne } from "../../src/internal/redis/claims.js"
 import { operations } from "../../src/internal/redis/operations.js"
+import * as scripts from "../../src/internal/redis/scripts.js"
 import type { Servers } from "../../src/internal/redis/servers.js"
 
 const unused = () => assert.fail("not asked for")
@@ -79,4 +80,39 @@ describe("a claim on Redis", () => {
       assert.deepStrictEqual(token, Option.some("mine"))
       assert.deepStrictEqual(givenBack, [])
     }))
+
+  it("does without tags on a server that lets a script touch nothing but its keys", () => {
+    const sent: Array<ReadonlyArray<unknown>> = []
+    const claims = claimsOfOne((script, keys, args, done) => {
+      sent.push([script === scripts.renew ? "renew" : "getOrLease", ...keys, ...args])
+      if (script === scripts.renew) done(undefined, 1)
+      else if (args[0] !== "") done({ reason: "Unknown", description: "undeclared key" }, undefined)
+      else done(undefined, [[null, 1]])
+    }, { retention: "1000", share: "cache:" })
+    const ask = (key: string, token: string) => {
+      let answered: Answer | undefined
+      claims.ask(key, {
+        lease: `{${key}}~lease`,
+        now: 5,
+        token,
+        px: 100,
+        tags: ["t"],
+        isGone: () => false,
+        settle: (failure, answer) => {
+          assert.isUndefined(failure)
+          answered = answer
+        }
+      })
+      return answered
+    }
+    assert.deepStrictEqual(ask("a", "one")?.token, "one")
+    assert.deepStrictEqual(ask("b", "two")?.token, "two")
+    assert.deepStrictEqual(sent, [
+      ["getOrLease", "a", "{a}~lease", "1000", "cache:", 5, "one", 100, 1, "t"],
+      // What the script had leased before it was refused.
+      ["renew", "{a}~lease", "one", "0"],
+      ["getOrLease", "a", "{a}~lease", "", "", 5, "one", 100, 0],
+      ["getOrLease", "b", "{b}~lease", "", "", 5, "two", 100, 0]
+    ])
+  })
 })

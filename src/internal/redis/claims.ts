@@ -5,7 +5,7 @@
 import type { Entry } from "../entry.js"
 import type { Failure } from "./failure.js"
 import type { Argument, Done } from "./link.js"
-import { entryOf, Joined } from "./readers.js"
+import { entryOf, type Fetch, Joined } from "./readers.js"
 import * as scripts from "./scripts.js"
 
 /** One who asks for what is under a key, or for its lease. Who is gone is not given it. */
@@ -49,13 +49,14 @@ const argumentsOf = (claimants: ReadonlyArray<Claimant>, withTags: boolean): Arr
   return withTags ? [now, token, px, tags.length, ...tags] : [now, token, px, 0]
 }
 
+/** Where the lease may have been taken for nobody. On its connection, giving it back comes after that. */
+const giveBack = (run: Run, { lease, token }: Claimant): void => run(scripts.renew, [lease], [token, "0"], () => {})
+
 const deliver =
   (run: Run) => (claimants: ReadonlyArray<Claimant>, failure: Failure | undefined, reply: Reply | undefined): void => {
-    const { lease, tags, token } = claimants[0]!
-    const giveBack = () => run(scripts.renew, [lease], [token, "0"], () => {})
+    const { tags, token } = claimants[0]!
     if (reply === undefined) {
-      // The lease may have been taken all the same. On its connection, giving it back comes after that.
-      giveBack()
+      giveBack(run, claimants[0]!)
       for (const claimant of claimants) claimant.settle(failure, undefined)
       return
     }
@@ -64,7 +65,7 @@ const deliver =
     const isLeased = Number(leased) === 1
     // With the token and the tags that were sent, though it may not be the first one.
     const holder = isLeased ? claimants.find((claimant) => !claimant.isGone()) : undefined
-    if (isLeased && holder === undefined) giveBack()
+    if (isLeased && holder === undefined) giveBack(run, claimants[0]!)
     // What comes with the lease is for who fills the key.
     const forOthers: Answer = isLeased
       ? { entry: undefined, token: undefined, tags: [], versions: [] }
@@ -75,21 +76,27 @@ const deliver =
   }
 
 /** Claims on one server, with one script for all keys of a batch. */
-export const claimsOfOne = (run: Run, { retention, share }: TagSpace): Joined<Claimant> =>
-  new Joined(
-    (batch, each) => {
-      const keys: Array<string> = []
-      const args: Array<Argument> = [retention, share]
-      for (const [key, claimants] of batch) {
-        keys.push(key, claimants[0]!.lease)
-        args.push(...argumentsOf(claimants, true))
-      }
-      run(scripts.getOrLease, keys, args, (failure, replies) => {
-        for (let at = 0; at < batch.size; at++) each(at, failure, replies?.[at])
-      })
-    },
-    deliver(run)
-  )
+export const claimsOfOne = (run: Run, { retention, share }: TagSpace): Joined<Claimant> => {
+  let withTags = true
+  const fetch: Fetch<Claimant> = (batch, each) => {
+    const isTagged = withTags
+    const keys: Array<string> = []
+    const args: Array<Argument> = isTagged ? [retention, share] : ["", ""]
+    for (const [key, claimants] of batch) {
+      keys.push(key, claimants[0]!.lease)
+      args.push(...argumentsOf(claimants, isTagged))
+    }
+    run(scripts.getOrLease, keys, args, (failure, replies) => {
+      if (isTagged && failure?.reason === "Unknown") {
+        // Servers of another make may let a script touch nothing but its KEYS, which the versions are not.
+        withTags = false
+        for (const [claimant] of batch.values()) giveBack(run, claimant!)
+        fetch(batch, each)
+      } else for (let at = 0; at < batch.size; at++) each(at, failure, replies?.[at])
+    })
+  }
+  return new Joined(fetch, deliver(run))
+}
 
 /** Claims on several servers, with a script for every key. Tags are not looked at: their versions may be elsewhere. */
 export const claimsOfMany = (run: Run, together: (body: () => void) => void): Joined<Claimant> =>
