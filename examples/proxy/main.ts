@@ -22,12 +22,11 @@ import * as Interim from "./interim.js"
 
 const [origin = "http://localhost:8000", port = "8080", options = "{}"] = process.argv.slice(2)
 
+const ofConnection = ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
+
 /** RFC 9110 §7.6.1: a proxy does not pass on what is about one connection. */
 const passOn = (headers: Headers.Headers) =>
-  Headers.remove(headers, [
-    ...["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
-    ...(headers["connection"] ?? "").split(/\s*,\s*/)
-  ])
+  Headers.remove(headers, [...ofConnection, ...(headers["connection"] ?? "").split(/\s*,\s*/)])
 
 const proxy = Effect.gen(function*() {
   const { headers, method, originalUrl, stream } = yield* HttpServerRequest.HttpServerRequest
@@ -40,7 +39,10 @@ const proxy = Effect.gen(function*() {
   return HttpServerResponse.stream(body, { status, cookies, headers: Headers.remove(passOn(answered), "set-cookie") })
 })
 
-/** A connection for each request: one that is kept may be closed by the origin just as it is used again. */
+/**
+ * A connection for each request: one that is kept may be closed by the origin just as it is
+ * used again, and does not end a body that has no other end (RFC 9112 §6.3).
+ */
 const dispatcher = Layer.sync(NodeHttpClient.Dispatcher, () => new Agent({ pipelining: 0 }))
 
 const cached = HttpCache.middleware(JSON.parse(options) as HttpCache.Options)(proxy)

@@ -26,6 +26,14 @@ export declare const differences: (
   verdicts: ReadonlyArray<Verdict>
 ) => Array<string>
 
+export declare const unexpected: (expected: Pick<Expected, "tests">, verdicts: ReadonlyArray<Verdict>) => Array<string>
+
+export declare const settled: (
+  expected: Pick<Expected, "tests">,
+  verdicts: ReadonlyArray<Verdict>,
+  again: ReadonlyArray<Verdict>
+) => Array<Verdict>
+
 export declare const updated: (file: Expected, verdicts: ReadonlyArray<Verdict>) => Expected
 
 export declare const count: (verdicts: ReadonlyArray<Verdict>, kind: Verdict["kind"], verdict: string) => number

@@ -23,6 +23,16 @@ export const differences = ({ marks, tests }, verdicts) => {
   return lines
 }
 
+/** The ids of the tests whose verdicts are not the expected ones. */
+export const unexpected = ({ tests }, verdicts) =>
+  verdicts.filter(({ id, verdict }) => tests[id] !== verdict).map(({ id }) => id)
+
+/** The verdicts of a run, with those of another one for the tests that came out otherwise than expected. */
+export const settled = ({ tests }, verdicts, again) => {
+  const others = new Map(again.map((test) => [test.id, test]))
+  return verdicts.map((test) => tests[test.id] === test.verdict ? test : others.get(test.id) ?? test)
+}
+
 /** The file with the verdicts of a run; its marks are kept. */
 export const updated = (file, verdicts) => ({
   ...file,
