@@ -157,6 +157,7 @@ describe("the script", () => {
   it("says in one line that the registry cannot be reached", async () => {
     const { code, stderr, stdout } = await run([], {
       npm_config_registry: "http://127.0.0.1:9/",
+      npm_config_noproxy: "127.0.0.1",
       npm_config_cache: join(dir, "npm")
     })
     assert.match(
