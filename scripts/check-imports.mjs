@@ -29,7 +29,7 @@ const rules = [
     packages: [/^node:/]
   },
   // CacheConfig's own rooms: they load a backend where it is chosen.
-  { files: /^internal\/config\//, may: [/^internal\/config\//], mayType: [/^Backend$/], mayLoad: [/^backends\//] },
+  { files: /^internal\/config\//, may: [/^internal\/config\//, /^Backend$/], mayLoad: [/^backends\//] },
   { files: /^internal\/tiered\//, may: [/^internal\//, /^Backend$/, /^InvalidationBus$/], packages: [/^node:/] },
   // The backends' own rooms, each with its one client.
   { files: /^internal\/redis\//, may: [/^internal\//, /^Backend$/], packages: [/^node:/, /^ioredis$/] },

@@ -6,7 +6,7 @@
  * | `CACHE_TYPE` | `MemoryCache`, `NullCache`, `FileSystemCache`, `RedisCache`, `RedisSentinelCache`, `RedisClusterCache`, `MemcachedCache`, `SASLMemcachedCache`, `SpreadSASLMemcachedCache` or `UWSGICache` | `MemoryCache` |
  * | `CACHE_URL` | type and address in one: `memory://`, `null://`, `file:///folder`, `redis://…`, `rediss://…`, `redis+sentinel://host:port,host:port/db?master=name`, `redis+cluster://host:port,…`, both with `rediss+…` over TLS, `memcached://host:port,…`, `uwsgi://host:port/cache` | |
  * | `CACHE_DEFAULT_TIMEOUT` | seconds, or a duration like `5 minutes`; see `defaultTimeToLive` | 300 |
- * | `CACHE_KEY_PREFIX` | begins every key in a store that programs share | `cache:` |
+ * | `CACHE_KEY_PREFIX` | begins every key in a store that programs share | `cache:`, nothing in a folder |
  * | `CACHE_THRESHOLD` | the most entries, in memory or in a folder | 10000, 100000 |
  * | `CACHE_DIR` | the folder of `FileSystemCache` | |
  * | `CACHE_REDIS_URL` | `redis://[[username]:password@]host[:port][/db]`, `rediss://…` or the path of a Unix socket | |

@@ -49,3 +49,20 @@ describe("docs/backends.md", () => {
     Conformance.register({ describe, it }, own.layer)
   })
 })
+
+describe("docs/from-flask-caching.md", () => {
+  /** Names of ours, as `Cache.get`, that are written between backticks. */
+  const names = (text: string) =>
+    [...text.matchAll(/`([^`]+)`/g)].flatMap(([, code]) => code!.match(/\b[A-Z]\w+\.[a-z]\w+/g) ?? [])
+
+  it("every name in the tables is in a program that is compiled", () => {
+    const page = readFileSync("docs/from-flask-caching.md", "utf8")
+    const isCode = /```ts\n[\s\S]*?```/g
+    const code = page.match(isCode)!.join("\n")
+    const rows = page.replaceAll(isCode, "").split("\n").filter((line) => line.startsWith("| "))
+    // The first cell is theirs.
+    const ours = new Set(rows.flatMap((row) => names(row.split("|").slice(2).join("|"))))
+    assert.isAbove(ours.size, 30)
+    assert.deepStrictEqual([...ours].filter((name) => !new RegExp(`\\b${name}\\b`).test(code)), [])
+  })
+})

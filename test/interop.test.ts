@@ -1,17 +1,23 @@
 import * as PersistedCache from "@effect/experimental/PersistedCache"
 import * as Persistence from "@effect/experimental/Persistence"
+import { persisted } from "@effect/experimental/RequestResolver"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import { assert, describe } from "@effect/vitest"
+import * as RedisCluster from "effect-caching/backends/RedisCluster"
 import * as Interop from "effect-caching/Interop"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PrimaryKey from "effect/PrimaryKey"
+import * as Request from "effect/Request"
+import * as RequestResolver from "effect/RequestResolver"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
-import { overBackends } from "./support/overBackends.js"
+import { over, overBackends, type Test } from "./support/overBackends.js"
+import * as ClusterServers from "./support/redisCluster.js"
 
 class FindUser extends Schema.TaggedRequest<FindUser>()("FindUser", {
   failure: Schema.String,
@@ -24,7 +30,7 @@ class FindUser extends Schema.TaggedRequest<FindUser>()("FindUser", {
 }
 
 describe("Interop", () => {
-  overBackends((test) => {
+  const define = (test: Test) => {
     test("PersistedCache keeps its results in the backend", () =>
       Effect.gen(function*() {
         let lookups = 0
@@ -99,5 +105,45 @@ describe("Interop", () => {
         assert.isFalse(yield* store.has("b"))
         assert.include((yield* Effect.flip(store.size)).message, "does not count")
       }).pipe(Effect.provide(Interop.layerKeyValueStore())))
-  })
+
+    test("a persisted request resolver asks its source for what is not stored, in any process", () =>
+      Effect.gen(function*() {
+        const asked: Array<ReadonlyArray<number>> = []
+        const source = RequestResolver.makeBatched((requests: ReadonlyArray<FindUser>) => {
+          asked.push(requests.map(({ id }) => id))
+          return Effect.forEach(requests, (request) =>
+            Request.complete(
+              request,
+              request.id > 0 ? Exit.succeed({ id: request.id, at: new Date(5) }) : Exit.fail("none")
+            ), { discard: true })
+        })
+        /** What a process answers: each has a resolver of its own. */
+        const find = (...ids: ReadonlyArray<number>) =>
+          Effect.flatMap(
+            persisted(source, { storeId: "users", timeToLive: () => "5 minutes" }),
+            (resolver) =>
+              Effect.forEach(ids, (id) => Effect.either(Effect.request(new FindUser({ id }), resolver)), {
+                batching: true
+              })
+          )
+        const user = (id: number) => Either.right({ id, at: new Date(5) })
+        assert.deepStrictEqual(yield* find(1, 2, -1), [user(1), user(2), Either.left("none")])
+        assert.deepStrictEqual(yield* find(2, 3, -1), [user(2), user(3), Either.left("none")])
+        assert.deepStrictEqual(asked, [[1, 2, -1], [3]])
+        yield* TestClock.adjust("5 minutes")
+        assert.deepStrictEqual(yield* find(1), [user(1)])
+        assert.deepStrictEqual(asked[2], [1])
+      }).pipe(
+        Effect.withRequestCaching(false),
+        Effect.provide(Layer.provide(Persistence.layerResult, Interop.layerBackingPersistence))
+      ))
+  }
+
+  overBackends(define)
+  over([{
+    name: "Redis Cluster",
+    layer: Layer.unwrapScoped(
+      Effect.map(ClusterServers.make({ replicas: 0 }), ({ addresses }) => RedisCluster.layer({ nodes: addresses }))
+    )
+  }], define)
 })

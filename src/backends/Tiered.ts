@@ -4,13 +4,15 @@
  *
  * @since 1.0.0
  */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Backend from "../Backend.js"
-import { InvalidOption, requireMillis } from "../internal/options.js"
+import { fromConfig, InvalidOption, requireMillis } from "../internal/options.js"
 import { LocalTier } from "../internal/tiered/localTier.js"
 import { Messenger } from "../internal/tiered/messenger.js"
 import * as observe from "../internal/tiered/observe.js"
@@ -51,12 +53,20 @@ export interface Tiers extends Settings {
 }
 
 /**
- * The layers of two backends, and of a bus.
+ * The layers of two backends, and of a bus, and how they are used.
  *
  * @since 1.0.0
  * @category models
  */
-export interface Layers<E1, R1, E2, R2, E3, R3> extends Settings {
+export interface Layers<E1, R1, E2, R2, E3, R3> extends Settings, TierLayers<E1, R1, E2, R2, E3, R3> {}
+
+/**
+ * The layers of two backends, and of a bus, without what the configuration says.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface TierLayers<E1, R1, E2, R2, E3, R3> {
   /** The backend in this process. Built anew for these tiers alone. */
   readonly local: Layer.Layer<Backend.CacheBackend, E1, R1>
   readonly remote: Layer.Layer<Backend.CacheBackend, E2, R2>
@@ -162,12 +172,53 @@ export const layer = <E1, R1, E2, R2, E3 = never, R3 = never>(
   layers: Layers<E1, R1, E2, R2, E3, R3>
 ): Layer.Layer<Backend.CacheBackend, E1 | E2 | E3, R1 | R2 | R3> => {
   const { bus, local, remote, ...settings } = layers
+  return layerWith({ bus, local, remote }, (tiers) => make({ ...settings, ...tiers }))
+}
+
+/**
+ * Like `layer`, with the settings from the configuration.
+ *
+ * @example
+ * ```ts
+ * import { CacheConfig, Memory } from "effect-caching"
+ * import * as Redis from "effect-caching/backends/Redis"
+ * import * as RedisBus from "effect-caching/backends/RedisBus"
+ * import * as Tiered from "effect-caching/backends/Tiered"
+ * import { Config } from "effect"
+ *
+ * const url = Config.redacted("CACHE_REDIS_URL")
+ *
+ * // CACHE_TYPE=TieredCache CACHE_REDIS_URL=redis://localhost:6379 CACHE_LOCAL_TIMEOUT="1 minute" node main.js
+ * const CacheLive = CacheConfig.layerWith({
+ *   TieredCache: Tiered.layerConfig(
+ *     { local: Memory.layer(), remote: Redis.layerConfig({ url }), bus: RedisBus.layerConfig({ url }) },
+ *     { localTimeToLive: Config.duration("CACHE_LOCAL_TIMEOUT") }
+ *   )
+ * })
+ * ```
+ *
+ * @since 1.0.0
+ * @category layers
+ */
+export const layerConfig = <E1, R1, E2, R2, E3 = never, R3 = never>(
+  layers: TierLayers<E1, R1, E2, R2, E3, R3>,
+  settings: Config.Config.Wrap<Settings>
+): Layer.Layer<Backend.CacheBackend, E1 | E2 | E3 | ConfigError.ConfigError, R1 | R2 | R3> =>
+  layerWith(
+    layers,
+    (tiers) => Effect.flatMap(Config.unwrap(settings), (settings) => fromConfig(make({ ...settings, ...tiers })))
+  )
+
+const layerWith = <E, E1, R1, E2, R2, E3, R3>(
+  { bus, local, remote }: TierLayers<E1, R1, E2, R2, E3, R3>,
+  make: (tiers: Tiers) => Effect.Effect<Backend.Backend, E, Scope.Scope>
+): Layer.Layer<Backend.CacheBackend, E | E1 | E2 | E3, R1 | R2 | R3> => {
   const tiers = Layer.mergeAll(
     Layer.map(Layer.fresh(local), (context) => Context.make(Local, Context.get(context, Backend.CacheBackend))),
     Layer.map(remote, (context) => Context.make(Remote, Context.get(context, Backend.CacheBackend)))
   )
   const makeWith = (bus: Bus | undefined) =>
-    Effect.flatMap(Effect.all([Local, Remote]), ([local, remote]) => make({ ...settings, local, remote, bus }))
+    Effect.flatMap(Effect.all([Local, Remote]), ([local, remote]) => make({ local, remote, bus }))
   return bus === undefined
     ? Layer.scoped(Backend.CacheBackend, makeWith(undefined)).pipe(Layer.provide(tiers))
     : Layer.scoped(Backend.CacheBackend, Effect.flatMap(InvalidationBus, makeWith)).pipe(

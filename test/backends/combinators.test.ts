@@ -28,6 +28,24 @@ const secret = (letter: string) => Redacted.make(letter.repeat(40))
 const timed = <E, R>(layer: Layer.Layer<Backend.CacheBackend, E, R>) =>
   Backend.mapLayer(layer, (self) => Effect.succeed(Backend.timeout(self, "10 seconds")))
 
+/** Reads through `ReadOnly` what is written beside it. */
+const readOnly = (self: Backend.Backend) =>
+  Backend.override(ReadOnly.wrap(self), () => ({
+    set: self.set,
+    setMany: self.setMany,
+    add: self.add,
+    remove: self.remove,
+    removeMany: self.removeMany,
+    increment: self.increment,
+    clear: self.clear,
+    lease: self.lease,
+    renew: self.renew,
+    fill: self.fill,
+    tagVersions: self.tagVersions,
+    tagEpoch: self.tagEpoch,
+    invalidateTags: self.invalidateTags
+  }))
+
 describe("every combinator keeps the contract", () => {
   const redis = redisForFile()
   let count = 0
@@ -41,6 +59,7 @@ describe("every combinator keeps the contract", () => {
     "with a time-out": timed(bytes),
     "with a time-out, on Redis": timed(remote),
     "behind a circuit breaker": CircuitBreaker.layer(bytes),
+    "read only, written beside it": Backend.mapLayer(bytes, (self) => Effect.succeed(readOnly(self))),
     "metered": Metered.layer(Memory.layer()),
     "prefixed": Backend.mapLayer(bytes, Backend.prefixed("p:")),
     "prefixed, on Redis": Backend.mapLayer(remote, Backend.prefixed("*[a]?\\"))

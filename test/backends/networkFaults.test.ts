@@ -10,6 +10,7 @@ import {
   entry,
   eventually,
   get,
+  leavesNoFiber,
   leavesNothing,
   minute,
   printsNothing,
@@ -94,7 +95,7 @@ const allWork = (backend: Backend) =>
   Effect.isSuccess(backend.setMany(Array.from({ length: 16 }, (_, index) => [`works:${index}`, entry("1"), minute])))
 
 /** The ways to a server that makes a connection for each request leave destroyed sockets behind: see `uwsgiFaults`. */
-const leavesNothingOf = (name: string): typeof leavesNothing => name === "Uwsgi" ? Effect.scoped : leavesNothing
+const leavesNothingOf = (name: string): typeof leavesNothing => name === "Uwsgi" ? leavesNoFiber : leavesNothing
 
 describe("faults", () => {
   for (const { name, servers } of networkBackends) {

@@ -7,6 +7,8 @@ import * as Cache from "effect-caching/Cache"
 import * as InvalidationBus from "effect-caching/InvalidationBus"
 import { Conformance, Faulty } from "effect-caching/testing"
 import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -385,6 +387,39 @@ describe("the local tier", () => {
         const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
         assert.match(String(defect), /localTimeToLive must be/)
       }
+    }))
+})
+
+describe("layerConfig", () => {
+  it.scoped("takes its bound from the configuration", () =>
+    Effect.gen(function*() {
+      const remote = yield* derived
+      const layer = Tiered.layerConfig(
+        { local: Memory.layer(), remote: Layer.succeed(Backend.CacheBackend, remote) },
+        { localTimeToLive: Config.duration("LOCAL") }
+      )
+      const nameOf = Effect.map(Cache.get(users, 1), (user) => Option.getOrThrow(user).name)
+      yield* Effect.gen(function*() {
+        yield* Cache.set(users, 1, { id: 1, name: "Ada" })
+        yield* Cache.set(users, 1, { id: 1, name: "Grace" }).pipe(on(remote))
+        yield* TestClock.adjust("29 seconds")
+        assert.strictEqual(yield* nameOf, "Ada")
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual(yield* nameOf, "Grace")
+      }).pipe(
+        Effect.provide(layer),
+        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["LOCAL", "30 seconds"]])))
+      )
+    }))
+
+  it.scoped("fails where the configuration cannot be meant", () =>
+    Effect.gen(function*() {
+      const layer = Tiered.layerConfig(
+        { local: Memory.layer(), remote: yielding(true) },
+        { localTimeToLive: Config.succeed("0 seconds") }
+      )
+      const error = yield* Effect.flip(Effect.provide(Backend.CacheBackend, layer))
+      assert.match(String(error), /localTimeToLive must be more than zero, and finite/)
     }))
 })
 

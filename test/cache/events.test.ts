@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { CacheBackend } from "effect-caching/Backend"
+import * as Backend from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
+import * as Metered from "effect-caching/backends/Metered"
 import * as Cache from "effect-caching/Cache"
 import * as Memoize from "effect-caching/Memoize"
+import { Faulty } from "effect-caching/testing"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -28,7 +30,7 @@ const find = (key: string) => Cache.getOrSet(cache, key, Effect.succeed(1))
 const told = <E, R>(effect: Effect.Effect<unknown, E, R>, options?: Parameters<typeof Cache.events>[0]) =>
   Effect.scoped(Effect.gen(function*() {
     const queue = yield* Queue.unbounded<Cache.Event>()
-    const { listeners } = yield* CacheBackend
+    const { listeners } = yield* Backend.CacheBackend
     const listening = yield* Effect.fork(Stream.runForEach(Cache.events(options), (event) => queue.offer(event)))
     while (!listeners.isAny) yield* Effect.yieldNow()
     yield* effect
@@ -55,6 +57,24 @@ describe("Cache.events", () => {
           { _tag: "Stale", cache: "n", at: 60_000 },
           { _tag: "Bypass", cache: "n", at: 60_000 }
         ])
+      }))
+
+    test("tells of faults of the backend, which the calls go on without", () =>
+      Effect.gen(function*() {
+        const { backend, control } = yield* Faulty.make(yield* Backend.CacheBackend)
+        const events = yield* told(Effect.gen(function*() {
+          yield* control.inject(Faulty.fail("OutOfSpace"))
+          assert.strictEqual(yield* find("a"), 1)
+          yield* control.heal
+          assert.strictEqual(yield* find("a"), 1)
+        })).pipe(Effect.provideService(Backend.CacheBackend, backend))
+        const faults = events.filter((event) => event._tag === "Error")
+        assert.isNotEmpty(faults)
+        for (const { at, cache, error } of faults) {
+          assert.deepStrictEqual([cache, at, error.reason], ["n", 0, "OutOfSpace"])
+        }
+        const answers = events.filter((event) => event._tag !== "Error")
+        assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ["Bypass", "Miss"])
       }))
 
     test("tells keys where they are asked for", () =>
@@ -101,7 +121,7 @@ describe("Cache.events", () => {
 
     test("a listener that dies, or never reads, neither fails nor delays a call", () =>
       Effect.gen(function*() {
-        const { listeners } = yield* CacheBackend
+        const { listeners } = yield* Backend.CacheBackend
         const dying = yield* Effect.fork(Stream.runForEach(Cache.events(), () => Effect.die("listener")))
         const stuck = yield* Effect.fork(Stream.runForEach(Cache.events({ capacity: 1 }), () => Effect.never))
         while (!listeners.isAny) yield* Effect.yieldNow()
@@ -113,5 +133,5 @@ describe("Cache.events", () => {
   it.effect("a combinator's caches are told of to those who listen at it", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* told(Effect.zipRight(find("a"), find("b")))).length, 2)
-    }).pipe(Effect.provide(Memory.layer())))
+    }).pipe(Effect.provide(Metered.layer(Backend.mapLayer(Memory.layer(), Backend.prefixed("p:"))))))
 })

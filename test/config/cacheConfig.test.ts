@@ -10,6 +10,9 @@ import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as RedisServer from "../support/redisServer.js"
 import { configured, providerOf, type Settings } from "../support/settings.js"
 
@@ -244,6 +247,28 @@ describe("Redis", () => {
       assert.strictEqual(yield* Effect.provide(find(4), of({ CACHE_REDIS_URL: `${url}/3`, ...shop })), 3)
       assert.strictEqual(yield* Effect.provide(find(5), of(shop)), 1)
       assert.strictEqual(yield* Effect.provide(find(6), of({})), 2)
+    }))
+})
+
+describe("FileSystem", () => {
+  it.scoped("has the keys of each CACHE_KEY_PREFIX apart in one folder, and clears those of its own", () =>
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "cache-config-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+      )
+      const of = (settings: Settings) =>
+        configured({ CACHE_TYPE: "FileSystemCache", CACHE_DIR: directory, ...settings }, CacheConfig.layer)
+      const shop = of({ CACHE_KEY_PREFIX: "shop:" })
+      const blog = of({ CACHE_KEY_PREFIX: "blog:" })
+      const find = (load: number) => Cache.getOrSet(answers, "a", Effect.succeed(load))
+      assert.strictEqual(yield* Effect.provide(find(1), shop), 1)
+      assert.strictEqual(yield* Effect.provide(find(2), blog), 2)
+      assert.strictEqual(yield* Effect.provide(find(3), of({})), 3)
+      yield* Effect.provide(Cache.clear(answers), blog)
+      assert.strictEqual(yield* Effect.provide(find(4), blog), 4)
+      assert.strictEqual(yield* Effect.provide(find(5), shop), 1)
+      assert.strictEqual(yield* Effect.provide(find(6), of({})), 3)
     }))
 })
 

@@ -6,6 +6,7 @@ import { afterAll, assert, vi } from "@effect/vitest"
 import type { Backend, BackendError } from "effect-caching/Backend"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { inspect } from "node:util"
@@ -102,11 +103,23 @@ const handles = () => {
   return count
 }
 
-/** Runs `body` and wants every socket and timer that it made to be gone afterwards. */
+/** Fibers that have begun and not ended, whoever forked them. */
+const fibers = Metric.value(Metric.fiberActive)
+
+/** Runs `body` and wants every fiber that it forked to have ended afterwards. */
+export const leavesNoFiber = <A, E>(body: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.gen(function*() {
+    const { count } = yield* fibers
+    const result = yield* Effect.scoped(body)
+    yield* eventually("no fiber more than before", Effect.map(fibers, (now) => now.count <= count))
+    return result
+  })
+
+/** Runs `body` and wants every socket, timer and fiber that it made to be gone afterwards. */
 export const leavesNothing = <A, E>(body: Effect.Effect<A, E, Scope.Scope>) =>
   Effect.gen(function*() {
     const before = handles()
-    const result = yield* Effect.scoped(body)
+    const result = yield* leavesNoFiber(body)
     yield* eventually(
       `handles like ${inspect(before)}`,
       // One timer is that of the polling itself.

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type { BackendError, CacheBackend } from "../../Backend.js"
+import { type BackendError, type CacheBackend, mapLayer, prefixed } from "../../Backend.js"
 import { integer, notThat, secret, setting, text } from "./settings.js"
 import * as StoreUrl from "./storeUrl.js"
 
@@ -251,19 +251,21 @@ export const drivers: ReadonlyArray<Driver<BackendError>> = [
         Config.all({
           url: address(hasUrl, "file:///folder", (url) => url.hosts.length === 0 && url.path !== undefined),
           directory: text("CACHE_DIR"),
-          maxEntries: integer("CACHE_THRESHOLD", 1, 1_000_000_000)
+          maxEntries: integer("CACHE_THRESHOLD", 1, 1_000_000_000),
+          prefix: text("CACHE_KEY_PREFIX")
         }),
-        ({ directory, maxEntries, url }) => {
+        ({ directory, maxEntries, prefix, url }) => {
           const folder = url === undefined ? directory : `/${url.path}`
           return folder === undefined
             ? Either.left(
               ConfigError.InvalidData(["CACHE_DIR"], "Expected to be set, as FileSystemCache needs a folder")
             )
-            : Either.right({ directory: folder, maxEntries })
+            : Either.right({ prefix, options: { directory: folder, maxEntries } })
         }
       ),
     load: () => import("../../backends/FileSystem.js"),
-    layer: (FileSystem, options) => FileSystem.layer(options)
+    layer: (FileSystem, { options, prefix }) =>
+      prefix === undefined ? FileSystem.layer(options) : mapLayer(FileSystem.layer(options), prefixed(prefix))
   }),
   row({
     type: "UWSGICache",
