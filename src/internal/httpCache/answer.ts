@@ -7,6 +7,7 @@
  * 4. the entry under the variant that the request's fields select
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
+import * as Cookies from "@effect/platform/Cookies"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
@@ -19,9 +20,11 @@ import { invalidatedUrls, isInvalidating } from "../http/invalidation.js"
 import { ruleKey } from "../http/noVarySearch.js"
 import * as Rules from "../http/request.js"
 import { accepts, type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
+import { judge } from "../http/storable.js"
 import type * as Stored from "../http/stored.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { heed } from "./head.js"
+import { bake, unbaked } from "./load.js"
 import type { Policy } from "./policy.js"
 import { withVary } from "./response.js"
 import { searching } from "./search.js"
@@ -129,6 +132,7 @@ const answerFromStore = (call: Call, otherwise = (forward: Forward): App => alon
       return yield* alone(
         call,
         isFresh(found, now) ? "request" : "stale",
+        variant,
         (response) => heed(call, variant, found, response, now)
       )
     }
@@ -156,30 +160,32 @@ const answerFromCache = (
       case "Failed":
         return outcome.fingerprint === Rules.fingerprint(visit.fields)
           ? marked(site, Effect.failCause(outcome.cause), { forward, isCollapsed: true })
-          : alone(call, forward)
+          : alone(call, forward, variant)
       case "Unstored":
       case "Search":
-        return alone(call, forward)
+        return alone(call, forward, variant)
       case "Kept":
         return Effect.flatMap(Clock.currentTimeMillis, (now) =>
           isFor(call, outcome.answer, variant)
             ? serve(call, outcome.answer, now, "stale")
-            : alone(call, forward))
+            : alone(call, forward, variant))
       case "Variance": {
         // A variant whose load found out that answers vary by more than was known.
-        if (variant !== undefined) return alone(call, forward)
+        if (variant !== undefined) return alone(call, forward, variant)
         const selected = variantOf(call, outcome)
         return Effect.flatMap(
           site.unstorable.has(nameOf(call, selected), visit),
           (isUnstorable) =>
-            isUnstorable ? alone(call, "vary-miss") : answerFromCache(call, selected.key, selected, isForced)
+            isUnstorable ? alone(call, "vary-miss", selected) : answerFromCache(call, selected.key, selected, isForced)
         )
       }
       case "Answer":
         return Effect.flatMap(Clock.currentTimeMillis, (now): App => {
           const use = usability(call, outcome, variant, now)
           if (use === "usable") return serve(call, outcome, now, forward)
-          if (use === "forbidden" || again !== undefined) return alone(call, use === "forbidden" ? "request" : forward)
+          if (use === "forbidden" || again !== undefined) {
+            return alone(call, use === "forbidden" ? "request" : forward, variant)
+          }
           return answerFromCache(
             call,
             key,
@@ -236,16 +242,35 @@ const isFor = (call: Call, stored: Stored.Answer, variant: Variant | undefined):
 const alone = (
   call: Call,
   forward: Forward,
-  heeding = (_: Response.HttpServerResponse): Effect.Effect<void, never, any> => Effect.void
+  variant?: Variant | undefined,
+  heeding: Heeding | undefined = endingMark(call, variant)
 ): App => {
   const { request, site, visit } = call
-  const headers = { ...visit.fields, ...Rules.conditionalFields(request.headers) }
+  const shown = requestOf(call, { ...visit.fields, ...Rules.conditionalFields(request.headers) })
+  const app = asIf(call, shown)
   return marked(
     site,
     Effect.map(
-      Effect.tap(asIf(call, requestOf(call, headers)), heeding),
+      heeding === undefined ? app : Effect.tap(Effect.flatMap(bake(app, shown), unbaked), heeding),
       (response) => withVary(response, site.policy.load.addedVary)
     ),
     { forward }
   )
+}
+
+/** What an answer that goes forward tells of those to come. */
+type Heeding = (response: Response.HttpServerResponse) => Effect.Effect<void, never, any>
+
+/** Where it may be stored, the next one is asked for together again. */
+const endingMark = (call: Call, variant: Variant | undefined): Heeding | undefined => {
+  const { site: { policy, unstorable }, visit } = call
+  const name = nameOf(call, variant)
+  if (visit.isHead || !unstorable.isEnding(name, visit)) return undefined
+  return ({ cookies, headers, status }) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const hasCookies = !Cookies.isEmpty(cookies)
+      const { isAuthorized, isPersonal } = visit
+      const exchange = { status, headers, hasCookies, isAuthorized, isPersonal, requestedAt: now, receivedAt: now }
+      if (judge(exchange, policy.load)._tag === "Storable") unstorable.end(name, visit)
+    })
 }
