@@ -10,6 +10,7 @@
 import * as Cookies from "@effect/platform/Cookies"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -26,7 +27,7 @@ import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { heed } from "./head.js"
 import { bake, unbaked } from "./load.js"
 import type { Policy } from "./policy.js"
-import { withVary } from "./response.js"
+import { brokenOff, withVary } from "./response.js"
 import { searching } from "./search.js"
 import { deliver, marked, serve } from "./serve.js"
 import {
@@ -45,42 +46,52 @@ import {
 export const handle = (site: Site): App =>
   Effect.withFiberRuntime((fiber) => {
     if (site.isMisplaced) return site.app
-    const { forcedUpdate, rules, unless } = site.policy
     const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest.HttpServerRequest)
-    const visit = Rules.visit(request, rules)
-    const directives = directivesOf(site, request)
-    if (typeof visit === "string") {
-      if (visit === "bypass" && directives?.onlyIfCached === true) return nothingCached(site)
-      return marked(site, visit === "method" ? invalidating(site, request) : site.app, { forward: visit })
-    }
-    const call: Call = {
-      site,
-      request,
-      visit,
-      primary: visit.primary,
-      search: undefined,
-      directives,
-      isForced: false,
-      cameAfter: site.loads
-    }
-    if (unless === undefined && forcedUpdate === undefined) return answer(call)
-    return Effect.flatMap(ask(unless, request), (isPast) =>
-      isPast
-        ? marked(site, site.app, { forward: "bypass" })
-        : Effect.flatMap(ask(forcedUpdate, request), (isForced) => answer({ ...call, isForced })))
+    return Effect.map(handleRequest(site, request), (response) => brokenOff(response, request))
   })
 
-/** RFC 9111 §4.4: before the answer is sent, as whoever gets it may ask at once. */
+const handleRequest = (site: Site, request: HttpServerRequest.HttpServerRequest): App => {
+  const { forcedUpdate, rules, unless } = site.policy
+  const visit = Rules.visit(request, rules)
+  const directives = directivesOf(site, request)
+  if (typeof visit === "string") {
+    if (visit === "bypass" && directives?.onlyIfCached === true) return nothingCached(site)
+    return marked(site, visit === "method" ? invalidating(site, request) : site.app, { forward: visit })
+  }
+  const call: Call = {
+    site,
+    request,
+    visit,
+    primary: visit.primary,
+    search: undefined,
+    directives,
+    isForced: false,
+    cameAfter: site.loads
+  }
+  if (unless === undefined && forcedUpdate === undefined) return answer(call)
+  return Effect.flatMap(ask(unless, request), (isPast) =>
+    isPast
+      ? marked(site, site.app, { forward: "bypass" })
+      : Effect.flatMap(ask(forcedUpdate, request), (isForced) => answer({ ...call, isForced })))
+}
+
+/**
+ * RFC 9111 §4.4: before the answer is sent, as whoever gets it may ask at once. Where its client has left, what was
+ * changed stays so: an app that was interrupted may have been done with it.
+ */
 const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest): App =>
-  Effect.tap(site.app, (response) => {
-    if (!isInvalidating(request.method, response.status)) return Effect.void
+  Effect.onExit(site.app, (exit) => {
+    const { headers, status } = exit._tag === "Success"
+      ? exit.value
+      : { headers: {}, status: Cause.isInterrupted(exit.cause) ? 200 : 500 }
+    if (!isInvalidating(request.method, status)) return Effect.void
     const url = Rules.urlOf(request)
     const { isSearching, rules } = site.policy
-    const keys = url === undefined ? [] : invalidatedUrls(url, response.headers)
+    const keys = url === undefined ? [] : invalidatedUrls(url, headers)
       .flatMap((url) => Rules.keysOfUrl(url, rules.query, rules.host) ?? [])
       .flatMap((key) => isSearching ? [key, ruleKey(key)] : [key])
     return Effect.catchAll(
-      Effect.interruptible(Cache.invalidateMany(site.cache, keys)),
+      Cache.invalidateMany(site.cache, keys),
       (error) =>
         Effect.logWarning(`HttpCache ${site.policy.name}: an answer that is old now may stay: ${error.message}`)
     )
