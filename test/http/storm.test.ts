@@ -19,6 +19,7 @@ import * as Http from "node:http"
 import { seeded } from "../chaos/chaos.js"
 import { redisForFile } from "../support/overBackends.js"
 import * as Storm from "./storm.js"
+import * as Site from "./stormSite.js"
 import { serve } from "./support.js"
 
 const seed = Number(process.env["STORM_SEED"] ?? Date.now() % 1_000_000)
@@ -86,21 +87,21 @@ describe("a thousand clients of ten users", () => {
       it.scoped(`${name}, over ${backend}, STORM_SEED=${seed}`, () =>
         Effect.gen(function*() {
           const random = seeded(seed)
-          const site = Storm.makeSite(random)
+          const site = Site.makeSite(random)
           const http = Http.createServer()
           const fibers = new Fibers()
           const { flights } = yield* CacheBackend
           const cached = HttpCache.middleware({
-            grace: `${Storm.graceSeconds} seconds`,
-            staleIfError: `${Storm.staleIfErrorSeconds} seconds`,
-            maxBodyBytes: Storm.maxBodyBytes,
+            grace: `${Site.graceSeconds} seconds`,
+            staleIfError: `${Site.staleIfErrorSeconds} seconds`,
+            maxBodyBytes: Site.maxBodyBytes,
             ...options
           })(site.app)
           const answering = { begun: 0, ended: 0 }
           const counted = Effect.suspend(() => {
             answering.begun++
             const failing = Effect.catchAll(cached, (user) =>
-              Effect.succeed(HttpServerResponse.text(Storm.errorOf(user), { status: 500 })))
+              Effect.succeed(HttpServerResponse.text(Site.errorOf(user), { status: 500 })))
             return Effect.ensuring(
               failing,
               Effect.sync(() =>
