@@ -4,15 +4,9 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as HttpCache from "effect-caching/HttpCache"
 import * as Effect from "effect/Effect"
-import { memory, raw, serve, storages } from "./support.js"
+import { memory, send, serve, storages } from "./support.js"
 
 const fresh = { "cache-control": "public, max-age=60" }
-
-const send = (port: number, target: string, fields: ReadonlyArray<string> = [], rest = "", method = "GET") =>
-  raw(
-    port,
-    [`${method} ${target} HTTP/1.1`, "Host: good", "Connection: close", ...fields, "", rest].join("\r\n")
-  )
 
 /** Repeats the fields it was shown, and its target. */
 const mirror = Effect.map(

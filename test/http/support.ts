@@ -62,10 +62,11 @@ const clientOf = (port: number): Client => {
 
 /** Serves the app on a port of its own until the scope closes. */
 export const serve = <E, R>(
-  app: HttpApp.Default<E, R>
+  app: HttpApp.Default<E, R>,
+  http: Http.Server = Http.createServer()
 ): Effect.Effect<Client, never, Scope.Scope | Exclude<R, Scope.Scope | HttpServerRequest>> =>
   Effect.gen(function*() {
-    const server = yield* Layer.build(NodeHttpServer.layer(() => Http.createServer(), { port: 0 }))
+    const server = yield* Layer.build(NodeHttpServer.layer(() => http, { port: 0, backlog: 2048 }))
     return yield* Effect.gen(function*() {
       yield* HttpServer.serveEffect(app as HttpApp.Default)
       const { address } = yield* HttpServer.HttpServer
@@ -82,6 +83,16 @@ export const raw = (port: number, text: string): Effect.Effect<string> =>
     socket.on("close", () => resume(Effect.succeed(got)))
     socket.on("error", () => resume(Effect.succeed(got)))
   })
+
+/** What comes for a request to the host `good` with these fields, on a connection of its own. */
+export const send = (
+  port: number,
+  target: string,
+  fields: ReadonlyArray<string> = [],
+  rest = "",
+  method = "GET"
+): Effect.Effect<string> =>
+  raw(port, [`${method} ${target} HTTP/1.1`, "Host: good", "Connection: close", ...fields, "", rest].join("\r\n"))
 
 export const storages = ["values", "bytes"] as const
 

@@ -7,8 +7,10 @@
  * 4. the entry under the variant that the request's fields select
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
+import * as Cookies from "@effect/platform/Cookies"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -19,11 +21,13 @@ import { invalidatedUrls, isInvalidating } from "../http/invalidation.js"
 import { ruleKey } from "../http/noVarySearch.js"
 import * as Rules from "../http/request.js"
 import { accepts, type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
+import { judge } from "../http/storable.js"
 import type * as Stored from "../http/stored.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { heed } from "./head.js"
+import { bake, unbaked } from "./load.js"
 import type { Policy } from "./policy.js"
-import { withVary } from "./response.js"
+import { brokenOff, withVary } from "./response.js"
 import { searching } from "./search.js"
 import { deliver, marked, serve } from "./serve.js"
 import {
@@ -42,42 +46,52 @@ import {
 export const handle = (site: Site): App =>
   Effect.withFiberRuntime((fiber) => {
     if (site.isMisplaced) return site.app
-    const { forcedUpdate, rules, unless } = site.policy
     const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest.HttpServerRequest)
-    const visit = Rules.visit(request, rules)
-    const directives = directivesOf(site, request)
-    if (typeof visit === "string") {
-      if (visit === "bypass" && directives?.onlyIfCached === true) return nothingCached(site)
-      return marked(site, visit === "method" ? invalidating(site, request) : site.app, { forward: visit })
-    }
-    const call: Call = {
-      site,
-      request,
-      visit,
-      primary: visit.primary,
-      search: undefined,
-      directives,
-      isForced: false,
-      cameAfter: site.loads
-    }
-    if (unless === undefined && forcedUpdate === undefined) return answer(call)
-    return Effect.flatMap(ask(unless, request), (isPast) =>
-      isPast
-        ? marked(site, site.app, { forward: "bypass" })
-        : Effect.flatMap(ask(forcedUpdate, request), (isForced) => answer({ ...call, isForced })))
+    return Effect.map(handleRequest(site, request), (response) => brokenOff(response, request))
   })
 
-/** RFC 9111 §4.4: before the answer is sent, as whoever gets it may ask at once. */
+const handleRequest = (site: Site, request: HttpServerRequest.HttpServerRequest): App => {
+  const { forcedUpdate, rules, unless } = site.policy
+  const visit = Rules.visit(request, rules)
+  const directives = directivesOf(site, request)
+  if (typeof visit === "string") {
+    if (visit === "bypass" && directives?.onlyIfCached === true) return nothingCached(site)
+    return marked(site, visit === "method" ? invalidating(site, request) : site.app, { forward: visit })
+  }
+  const call: Call = {
+    site,
+    request,
+    visit,
+    primary: visit.primary,
+    search: undefined,
+    directives,
+    isForced: false,
+    cameAfter: site.loads
+  }
+  if (unless === undefined && forcedUpdate === undefined) return answer(call)
+  return Effect.flatMap(ask(unless, request), (isPast) =>
+    isPast
+      ? marked(site, site.app, { forward: "bypass" })
+      : Effect.flatMap(ask(forcedUpdate, request), (isForced) => answer({ ...call, isForced })))
+}
+
+/**
+ * RFC 9111 §4.4: before the answer is sent, as whoever gets it may ask at once. Where its client has left, what was
+ * changed stays so: an app that was interrupted may have been done with it.
+ */
 const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest): App =>
-  Effect.tap(site.app, (response) => {
-    if (!isInvalidating(request.method, response.status)) return Effect.void
+  Effect.onExit(site.app, (exit) => {
+    const { headers, status } = exit._tag === "Success"
+      ? exit.value
+      : { headers: {}, status: Cause.isInterrupted(exit.cause) ? 200 : 500 }
+    if (!isInvalidating(request.method, status)) return Effect.void
     const { isSearching, rules } = site.policy
     const url = Rules.urlOf(request, rules)
-    const keys = url === undefined ? [] : invalidatedUrls(url, response.headers)
+    const keys = url === undefined ? [] : invalidatedUrls(url, headers)
       .flatMap((url) => Rules.keysOfUrl(url, rules.query, rules.host) ?? [])
       .flatMap((key) => isSearching ? [key, ruleKey(key)] : [key])
     return Effect.catchAll(
-      Effect.interruptible(Cache.invalidateMany(site.cache, keys)),
+      Cache.invalidateMany(site.cache, keys),
       (error) =>
         Effect.logWarning(`HttpCache ${site.policy.name}: an answer that is old now may stay: ${error.message}`)
     )
@@ -129,6 +143,7 @@ const answerFromStore = (call: Call, otherwise = (forward: Forward): App => alon
       return yield* alone(
         call,
         isFresh(found, now) ? "request" : "stale",
+        variant,
         (response) => heed(call, variant, found, response, now)
       )
     }
@@ -156,30 +171,32 @@ const answerFromCache = (
       case "Failed":
         return outcome.fingerprint === Rules.fingerprint(visit.fields)
           ? marked(site, Effect.failCause(outcome.cause), { forward, isCollapsed: true })
-          : alone(call, forward)
+          : alone(call, forward, variant)
       case "Unstored":
       case "Search":
-        return alone(call, forward)
+        return alone(call, forward, variant)
       case "Kept":
         return Effect.flatMap(Clock.currentTimeMillis, (now) =>
           isFor(call, outcome.answer, variant)
             ? serve(call, outcome.answer, now, "stale")
-            : alone(call, forward))
+            : alone(call, forward, variant))
       case "Variance": {
         // A variant whose load found out that answers vary by more than was known.
-        if (variant !== undefined) return alone(call, forward)
+        if (variant !== undefined) return alone(call, forward, variant)
         const selected = variantOf(call, outcome)
         return Effect.flatMap(
           site.unstorable.has(nameOf(call, selected), visit),
           (isUnstorable) =>
-            isUnstorable ? alone(call, "vary-miss") : answerFromCache(call, selected.key, selected, isForced)
+            isUnstorable ? alone(call, "vary-miss", selected) : answerFromCache(call, selected.key, selected, isForced)
         )
       }
       case "Answer":
         return Effect.flatMap(Clock.currentTimeMillis, (now): App => {
           const use = usability(call, outcome, variant, now)
           if (use === "usable") return serve(call, outcome, now, forward)
-          if (use === "forbidden" || again !== undefined) return alone(call, use === "forbidden" ? "request" : forward)
+          if (use === "forbidden" || again !== undefined) {
+            return alone(call, use === "forbidden" ? "request" : forward, variant)
+          }
           return answerFromCache(
             call,
             key,
@@ -236,16 +253,35 @@ const isFor = (call: Call, stored: Stored.Answer, variant: Variant | undefined):
 const alone = (
   call: Call,
   forward: Forward,
-  heeding = (_: Response.HttpServerResponse): Effect.Effect<void, never, any> => Effect.void
+  variant?: Variant | undefined,
+  heeding: Heeding | undefined = endingMark(call, variant)
 ): App => {
   const { request, site, visit } = call
-  const headers = { ...visit.fields, ...Rules.conditionalFields(request.headers) }
+  const shown = requestOf(call, { ...visit.fields, ...Rules.conditionalFields(request.headers) })
+  const app = asIf(call, shown)
   return marked(
     site,
     Effect.map(
-      Effect.tap(asIf(call, requestOf(call, headers)), heeding),
+      heeding === undefined ? app : Effect.tap(Effect.flatMap(bake(app, shown), unbaked), heeding),
       (response) => withVary(response, site.policy.load.addedVary)
     ),
     { forward }
   )
+}
+
+/** What an answer that goes forward tells of those to come. */
+type Heeding = (response: Response.HttpServerResponse) => Effect.Effect<void, never, any>
+
+/** Where it may be stored, the next one is asked for together again. */
+const endingMark = (call: Call, variant: Variant | undefined): Heeding | undefined => {
+  const { site: { policy, unstorable }, visit } = call
+  const name = nameOf(call, variant)
+  if (visit.isHead || !unstorable.isEnding(name, visit)) return undefined
+  return ({ cookies, headers, status }) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const hasCookies = !Cookies.isEmpty(cookies)
+      const { isAuthorized, isPersonal } = visit
+      const exchange = { status, headers, hasCookies, isAuthorized, isPersonal, requestedAt: now, receivedAt: now }
+      if (judge(exchange, policy.load)._tag === "Storable") unstorable.end(name, visit)
+    })
 }

@@ -184,7 +184,10 @@ const outcomeOf = (
     }
     case "NotStored":
       return Effect.as(
-        Effect.zipRight(site.unstorable.add(nameOf(call, variant), visit), replacedBy(call, key, loaded)),
+        Effect.zipRight(
+          site.unstorable.add(nameOf(call, variant), visit, loaded.reason === "body" || loaded.reason === "refused"),
+          replacedBy(call, key, loaded)
+        ),
         unstored()
       )
     case "Mistaken":
@@ -249,7 +252,7 @@ const underVariant = (
     return Effect.succeed({ ...answer, generation: variance.generation, variant: digest })
   }
   const names = Array.from(new Set([...variance.names, ...vary])).sort()
-  if (names.length > maxNames) return Effect.as(site.unstorable.add(nameOf(call, variant), visit), unstored())
+  if (names.length > maxNames) return Effect.as(site.unstorable.add(nameOf(call, variant), visit, true), unstored())
   const wider: Stored.Variance = { ...variance, generation: randomUUID(), names, tags: answer.tags }
   return Effect.as(Effect.ignore(Cache.set(site.cache, primary, wider)), unstored())
 }

@@ -117,13 +117,13 @@ export interface LoadRules extends StoreRules {
   ) => ReadonlyArray<string>
 }
 
-interface Baked {
+export interface Baked {
   readonly exit: Exit.Exit<Response.HttpServerResponse, any>
   readonly handler: Handler
 }
 
 /** The app's own response to `request`, its pre-response handlers applied and forgotten. */
-const bake = (
+export const bake = (
   app: Effect.Effect<Response.HttpServerResponse, any, any>,
   request: HttpServerRequest.HttpServerRequest
 ) =>
@@ -135,6 +135,13 @@ const bake = (
           : Effect.succeed({ exit, handler }))),
     HttpApp.currentPreResponseHandlers,
     Option.none()
+  )
+
+/** What was baked, as the effect that it was. */
+export const unbaked = ({ exit, handler }: Baked): Effect.Effect<Response.HttpServerResponse, any> =>
+  Effect.zipRight(
+    handler._tag === "Some" ? HttpApp.appendPreResponseHandler(handler.value) : Effect.void,
+    exit
   )
 
 /** Runs the app for `request`, which validates `previous` if there is one. `exchange` is what the rules are to know of it. */

@@ -3,7 +3,11 @@
  */
 import * as Cookies from "@effect/platform/Cookies"
 import * as Headers from "@effect/platform/Headers"
+import * as HttpBody from "@effect/platform/HttpBody"
+import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { mergeVary } from "../http/vary.js"
 
 /** A response with these headers and no others. A body given a type by `HttpBody` would change the type that is there. */
@@ -49,3 +53,37 @@ export const setCookiesOf = ({ cookies, headers }: Response.HttpServerResponse):
   ...(headers["set-cookie"] === undefined ? [] : [headers["set-cookie"]]),
   ...Cookies.toSetCookieHeaders(cookies)
 ]
+
+/**
+ * The response whose client notices where its stream fails half-way, or is not as long as it said: Node's server would
+ * end it as if it were whole, and the next response on the connection would begin where the client expects the rest.
+ */
+export const brokenOff = (
+  response: Response.HttpServerResponse,
+  request: HttpServerRequest.HttpServerRequest
+): Response.HttpServerResponse => {
+  const { body, headers } = response
+  if (body._tag !== "Stream") return response
+  const { socket } = (request.source ?? {}) as { readonly socket?: { readonly destroy?: () => void } }
+  const stream = Stream.tapErrorCause(
+    ofLength(body.stream, headers["content-length"]),
+    () => Effect.sync(() => socket?.destroy?.())
+  )
+  return Response.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
+}
+
+const ofLength = (
+  stream: Stream.Stream<Uint8Array, unknown>,
+  declared: string | undefined
+): Stream.Stream<Uint8Array, unknown> =>
+  declared === undefined ? stream : Stream.suspend(() => {
+    let left = Number(declared)
+    const failed = Effect.suspend(() => Effect.fail(new Error(`a body that is not as long as it said: ${declared}`)))
+    return Stream.concat(
+      Stream.mapChunksEffect(stream, (chunk) => {
+        for (const part of chunk) left -= part.length
+        return left < 0 ? failed : Effect.succeed(chunk)
+      }),
+      Stream.suspend(() => left > 0 ? Stream.fromEffect(failed) : Stream.empty)
+    )
+  })

@@ -14,7 +14,7 @@ import { currentAge } from "../http/freshness.js"
 import { isRangeFor, parseRange } from "../http/ranges.js"
 import type * as Stored from "../http/stored.js"
 import { without } from "../http/surrogate.js"
-import type { Delivery } from "./load.js"
+import { type Delivery, unbaked } from "./load.js"
 import type { Policy } from "./policy.js"
 import { fromBytes, withCookies, withoutFields } from "./response.js"
 import type { App, Call, Site } from "./site.js"
@@ -45,22 +45,19 @@ export const marked = (site: Site, effect: App, status: Status): App => {
 }
 
 /** What the call's own load brought. */
-export const deliver = ({ site, visit }: Call, { exit, handler }: Delivery, status: Status): App =>
+export const deliver = ({ site, visit }: Call, delivery: Delivery, status: Status): App =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     marked(
       site,
-      Effect.zipRight(
-        handler._tag === "Some" ? HttpApp.appendPreResponseHandler(handler.value) : Effect.void,
-        Effect.map(exit, (response) =>
-          // What is not stored may set cookies, or have a body that must be sent to be closed.
-          status.isStored === true && isNotModified(visit.preconditions, response.status, response.headers, now)
-            ? Response.empty({
-              status: 304,
-              headers: notModifiedFields(response.headers),
-              cookies: response.cookies
-            })
-            : response)
-      ),
+      Effect.map(unbaked(delivery), (response) =>
+        // What is not stored may set cookies, or have a body that must be sent to be closed.
+        status.isStored === true && isNotModified(visit.preconditions, response.status, response.headers, now)
+          ? Response.empty({
+            status: 304,
+            headers: notModifiedFields(response.headers),
+            cookies: response.cookies
+          })
+          : response),
       status
     ))
 
