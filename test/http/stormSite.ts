@@ -50,7 +50,7 @@ export const pages: Readonly<Record<string, Page>> = {
 }
 export const paths = Object.keys(pages)
 /** Some are asked for more often, as pages are. */
-export const asked = [...paths, ...Array.from({ length: 4 }, () => ["/public", "/varies", "/mine"]).flat()]
+export const asked = [...paths, ...Array.from({ length: 4 }, () => ["/public", "/varies", "/mine", "/flaky"]).flat()]
 
 /** A body is all of its mark, again and again: every part of it tells whose it is. */
 export const bodyOf = (mark: string): string => {
@@ -78,7 +78,7 @@ export interface Site {
 export const makeSite = (random: Random): Site => {
   const counts = { runs: 0, opened: 0, closed: 0 }
   const versions = new Map(paths.map((path) => [path, 0]))
-  const pause = Effect.suspend(() => Effect.repeatN(turn, Math.floor(random() * 4)))
+  const pause = Effect.suspend(() => Effect.repeatN(turn, Math.floor(random() * 12)))
   const app = Effect.gen(function*() {
     const { cookies, headers, method, url } = yield* HttpServerRequest.HttpServerRequest
     counts.opened++
