@@ -31,7 +31,7 @@ export interface Client {
   readonly get: (path: string, headers?: Readonly<Record<string, string>>) => Effect.Effect<Reply, Error>
 }
 
-const clientOf = (port: number): Client => {
+export const clientOf = (port: number): Client => {
   const ask = (path: string, { body, headers = {}, method = "GET" }: Asking = {}) =>
     Effect.async<Reply, Error>((resume) => {
       const request = Http.request({ port, method, path, headers, agent: false }, (response) => {

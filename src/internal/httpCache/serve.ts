@@ -17,7 +17,7 @@ import { without } from "../http/surrogate.js"
 import type { Delivery } from "./load.js"
 import type { Policy } from "./policy.js"
 import { fromBytes, withCookies, withoutFields } from "./response.js"
-import type { App, Call, Site } from "./site.js"
+import type { App, Asking, Call, Site } from "./site.js"
 
 /** `Cache-Status` after `before`, and the plain field for those who want one. */
 const statusFields = (
@@ -66,6 +66,17 @@ export const deliver = ({ site, visit }: Call, { exit, handler }: Delivery, stat
 
 /** A stored answer. `forward`: why there was a load, where it was another request's and is over since this one came. */
 export const serve = (call: Call, stored: Stored.Answer, now: number, forward: Forward): App => {
+  call.remember?.(stored)
+  return Effect.succeed(responseOf(call, stored, now, forward))
+}
+
+/** The response that `serve` gives, at once. */
+export const responseOf = (
+  call: Asking,
+  stored: Stored.Answer,
+  now: number,
+  forward: Forward = "uri-miss"
+): Response.HttpServerResponse => {
   const { cameAfter, site, visit } = call
   const ageMillis = currentAge(stored, now)
   let headers: Record<string, string> = {
@@ -82,19 +93,17 @@ export const serve = (call: Call, stored: Stored.Answer, now: number, forward: F
     const status = isCollapsed ? { forward, isCollapsed, ttlMillis } : { ttlMillis }
     Object.assign(headers, statusFields(site.policy, undefined, status))
   }
-  return Effect.succeed(
-    isUnchanged
-      ? Response.empty({ status: 304, headers })
-      : withCookies(
-        partOf(call, stored, headers, now) ?? fromBytes(stored.status, stored.statusText, headers, stored.body),
-        stored.setCookies.length === 0 ? Cookies.empty : Cookies.fromSetCookie(stored.setCookies)
-      )
-  )
+  return isUnchanged
+    ? Response.empty({ status: 304, headers })
+    : withCookies(
+      partOf(call, stored, headers, now) ?? fromBytes(stored.status, stored.statusText, headers, stored.body),
+      stored.setCookies.length === 0 ? Cookies.empty : Cookies.fromSetCookie(stored.setCookies)
+    )
 }
 
 /** RFC 9110 §14: the part of a stored body that is asked for. */
 const partOf = (
-  { request, visit }: Call,
+  { request, visit }: Asking,
   { body, status }: Stored.Answer,
   headers: Readonly<Record<string, string>>,
   now: number

@@ -21,14 +21,19 @@ export class Unstorable {
   }
 
   has(key: ReadonlyArray<unknown>, of: Class): Effect.Effect<boolean> {
-    return this.until.size === 0 ? Effect.succeed(false) : Effect.map(Clock.currentTimeMillis, (now) => {
-      const name = this.nameOf(key, of)
-      const until = this.until.get(name)
-      if (until === undefined) return false
-      if (now < until) return true
-      this.until.delete(name)
-      return false
-    })
+    return this.until.size === 0
+      ? Effect.succeed(false)
+      : Effect.map(Clock.currentTimeMillis, (now) => this.hasAt(key, of, now))
+  }
+
+  hasAt(key: ReadonlyArray<unknown>, of: Class, now: number): boolean {
+    if (this.until.size === 0) return false
+    const name = this.nameOf(key, of)
+    const until = this.until.get(name)
+    if (until === undefined) return false
+    if (now < until) return true
+    this.until.delete(name)
+    return false
   }
 
   add(key: ReadonlyArray<unknown>, of: Class): Effect.Effect<void> {
