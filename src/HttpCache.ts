@@ -47,7 +47,7 @@ import { InvalidOption } from "./internal/options.js"
 // models
 // -----------------------------------------------------------------------------
 
-export type { AnswerOptions, RequestOptions } from "./internal/httpCache/options.js"
+export type { AnswerOptions, CompressOptions, RequestOptions } from "./internal/httpCache/options.js"
 
 /**
  * What is cached, for how long, and who may have it. The defaults are safe; what

@@ -17,12 +17,13 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Http from "node:http"
-import type { AddressInfo } from "node:net"
-import { clientOf, memory, raw } from "./support.js"
+import * as Net from "node:net"
+import { clientOf, memory, rawOpen } from "./support.js"
 
 /** The app on a port of its own behind `server`; `fibers` counts the requests that reached it, `runs` its loads. */
 const serving = (
@@ -52,7 +53,7 @@ const serving = (
       NodeHttpServer.layer(() => isAccelerated ? accelerated.server(server) : server, { port: 0 })
     )
     yield* Effect.provide(HttpServer.serveEffect(counted), layer)
-    return { ...clientOf((server.address() as AddressInfo).port), counts }
+    return { ...clientOf((server.address() as Net.AddressInfo).port), counts }
   })
 
 const page = (headers: Record<string, string> = {}) => (_: unknown, run: number) =>
@@ -68,7 +69,7 @@ const wire = (
 ) => {
   const fields = Object.entries({ Host: "example.com", Connection: "close", ...headers })
   const head = [`${method} ${path} HTTP/${version}`, ...fields.map(([name, value]) => `${name}: ${value}`)]
-  return Effect.map(raw(port, `${head.join("\r\n")}\r\n\r\n`), (got) => got.replace(/^Date: .*\r\n/m, ""))
+  return Effect.map(rawOpen(port, `${head.join("\r\n")}\r\n\r\n`), (got) => got.replace(/^Date: .*\r\n/m, ""))
 }
 
 describe("HttpCache.accelerate", () => {
@@ -170,7 +171,7 @@ describe("HttpCache.accelerate", () => {
             : Effect.succeed(HttpServerResponse.empty({ status: 403 }))
       )
       yield* Effect.provide(HttpServer.serveEffect(app), layer)
-      const { get } = clientOf((server.address() as AddressInfo).port)
+      const { get } = clientOf((server.address() as Net.AddressInfo).port)
       for (let i = 0; i < 3; i++) {
         yield* get("/")
         assert.strictEqual((yield* get("/guarded", { "X-Ticket": "1" })).body, "secret")
@@ -242,7 +243,7 @@ describe("HttpCache.accelerate", () => {
       const accelerated = HttpCache.accelerate()
       accelerated.server(server)
       const layer = yield* Layer.build(NodeHttpServer.layer(() => server, { port: 0 }))
-      const { get } = clientOf((server.address() as AddressInfo).port)
+      const { get } = clientOf((server.address() as Net.AddressInfo).port)
       for (const name of ["old", "new"]) {
         const scope = yield* Scope.make()
         const backend = yield* Scope.extend(Layer.build(memory()), scope)
@@ -272,7 +273,7 @@ describe("HttpCache.accelerate", () => {
         yield* get("/", host)
         const request = (path: string, close = "") => `GET ${path} HTTP/1.1\r\nHost: localhost:${port}\r\n${close}\r\n`
         const before = counts.fibers
-        const got = yield* raw(
+        const got = yield* rawOpen(
           port,
           request("/slow") + request("/").repeat(500) + request("/slow") + request("/", "Connection: close\r\n")
         )
@@ -301,6 +302,41 @@ describe("HttpCache.accelerate", () => {
         assert.strictEqual(counts.runs, 1)
       }).pipe(Effect.provide(memory())))
 
+    it.scoped("reads no further requests from a client that does not take their answers", () =>
+      Effect.gen(function*() {
+        const server = Http.createServer()
+        const { get, port } = yield* serving({ name: "slow readers" }, () =>
+          HttpServerResponse.uint8Array(new Uint8Array(900_000), { headers: { "cache-control": "max-age=60" } }), {
+          server
+        })
+        const host = { Host: `localhost:${port}` }
+        yield* get("/", host)
+        yield* get("/", host)
+        const paused = Effect.async<Net.Socket>((resume) => {
+          server.once("connection", (socket: Net.Socket) =>
+            socket.once("pause", () =>
+              resume(Effect.succeed(socket))))
+        })
+        const pausing = yield* Effect.fork(paused)
+        yield* Effect.yieldNow()
+        const client = Net.connect({ port })
+        client.pause()
+        client.write(`GET / HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`.repeat(20_000))
+        const socket = yield* Fiber.join(pausing)
+        // One read of the socket is 64 KiB of requests at most: not 18 GB of answers.
+        const { count } = yield* Metric.value(
+          Metric.counter("cache_requests", {
+            description: "Calls of a cache by how they were answered",
+            incremental: true
+          }).pipe(Metric.tagged("cache", "slow readers"), Metric.tagged("result", "hit"))
+        )
+        assert.isAbove(count, 10)
+        assert.isBelow(count, 3_000)
+        assert.strictEqual((yield* get("/", host)).body.length, 900_000)
+        client.destroy()
+        socket.destroy()
+      }).pipe(Effect.provide(memory())))
+
     it.scoped("closes with the server while a connection is kept open", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
@@ -319,7 +355,11 @@ describe("HttpCache.accelerate", () => {
       FastCheck.oneof({ weight: 7, arbitrary: FastCheck.constant(undefined) }, { weight, arbitrary })
     const answers = FastCheck.record({
       status: FastCheck.constantFrom(200, 200, 200, 203, 204, 301, 404, 410),
-      body: FastCheck.oneof(FastCheck.string({ maxLength: 40 }), FastCheck.constant(undefined)),
+      body: FastCheck.oneof(
+        FastCheck.string({ maxLength: 40 }),
+        FastCheck.constant("long ".repeat(200)),
+        FastCheck.constant(undefined)
+      ),
       type: field(FastCheck.constantFrom("text/html; charset=utf-8", "application/json", "image/png")),
       "cache-control": FastCheck.constantFrom(
         "max-age=60",
@@ -341,6 +381,7 @@ describe("HttpCache.accelerate", () => {
       "If-None-Match": field(FastCheck.constantFrom("\"1\"", "\"2\"", "*", "\"0\", W/\"2\"")),
       "If-Modified-Since": field(FastCheck.constantFrom("Thu, 01 Jan 1970 00:00:00 GMT", "never")),
       "Accept-Language": field(token),
+      "Accept-Encoding": field(FastCheck.constantFrom("gzip, br", "gzip;q=0.5, identity;q=0", "identity"), 4),
       "X-Kind": field(FastCheck.constantFrom("1", "2")),
       "Cookie": field(FastCheck.constant("a=1")),
       "Range": field(FastCheck.constantFrom("bytes=0-3", "bytes=90-")),
@@ -351,7 +392,8 @@ describe("HttpCache.accelerate", () => {
       { hitHeader: "X-Cache" },
       { cacheStatus: false, setCookie: "store", tagsFrom: ["X-Tags"], clientDirectives: "safe" },
       { languages: ["en", "de"], cookies: { vary: ["a"] }, authorization: "per user", prefixes: true },
-      { clientDirectives: "full", authorization: "shared", noVarySearch: true, grace: "1 minute", etag: "strong" }
+      { clientDirectives: "full", authorization: "shared", noVarySearch: true, grace: "1 minute", etag: "strong" },
+      { compress: { minBytes: 0, types: ["text/*", "application/json"] }, cookies: "ignore" }
     ]
     options.forEach((options, number) =>
       it.scoped(`every answer is the same to the byte (${number + 1})`, () =>

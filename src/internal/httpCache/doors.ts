@@ -77,6 +77,7 @@ const nothing: Entered = { remember: undefined, warning: undefined }
 
 /** What a stored answer is sent as, for as long as its seconds last. */
 interface Prepared {
+  readonly acceptEncoding: string | undefined
   readonly age: number
   readonly left: number
   readonly parts: Parts
@@ -185,10 +186,13 @@ const preparedParts = (asking: Asking, stored: Stored.Answer, sent: Sent, now: n
   const ageMillis = currentAge(stored, now)
   const age = Math.floor(ageMillis / 1000)
   const left = Math.floor((stored.lifetimeMillis - ageMillis) / 1000)
-  if (sent.prepared?.age !== age || sent.prepared.left !== left) {
-    sent.prepared = { age, left, parts: partsOf(responseOf(asking, stored, now)) }
+  // Most browsers say the same; who does not is answered all the same.
+  const acceptEncoding = stored.forms.length === 0 ? undefined : asking.request.headers["accept-encoding"]
+  const { prepared } = sent
+  if (prepared?.age !== age || prepared.left !== left || prepared.acceptEncoding !== acceptEncoding) {
+    sent.prepared = { acceptEncoding, age, left, parts: partsOf(responseOf(asking, stored, now)) }
   }
-  return sent.prepared.parts
+  return sent.prepared!.parts
 }
 
 /** What `NodeHttpServer` makes of a response from the cache. */

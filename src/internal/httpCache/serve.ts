@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import { appendStatus, type Forward, plainStatus, type Status } from "../http/cacheStatus.js"
 import { isNotModified } from "../http/conditional.js"
 import { notModifiedFields } from "../http/fields.js"
+import { codingFor, formIn } from "../http/forms.js"
 import { currentAge } from "../http/freshness.js"
 import { isRangeFor, parseRange } from "../http/ranges.js"
 import type * as Stored from "../http/stored.js"
@@ -78,9 +79,10 @@ export const responseOf = (
   forward: Forward = "uri-miss"
 ): Response.HttpServerResponse => {
   const { cameAfter, site, visit } = call
+  const form = formIn(codingFor(call.request.headers["accept-encoding"], stored.forms), stored)
   const ageMillis = currentAge(stored, now)
   let headers: Record<string, string> = {
-    ...without(stored.headers, site.policy.removed),
+    ...without(form.headers, site.policy.removed),
     age: String(Math.floor(ageMillis / 1000))
   }
   const isUnchanged = isNotModified(visit.preconditions, stored.status, headers, now)
@@ -96,7 +98,8 @@ export const responseOf = (
   return isUnchanged
     ? Response.empty({ status: 304, headers })
     : withCookies(
-      partOf(call, stored, headers, now) ?? fromBytes(stored.status, stored.statusText, headers, stored.body),
+      partOf(call, { status: stored.status, body: form.body }, headers, now) ??
+        fromBytes(stored.status, stored.statusText, headers, form.body),
       stored.setCookies.length === 0 ? Cookies.empty : Cookies.fromSetCookie(stored.setCookies)
     )
 }
@@ -104,7 +107,7 @@ export const responseOf = (
 /** RFC 9110 §14: the part of a stored body that is asked for. */
 const partOf = (
   { request, visit }: Asking,
-  { body, status }: Stored.Answer,
+  { body, status }: Pick<Stored.Answer, "body" | "status">,
   headers: Readonly<Record<string, string>>,
   now: number
 ): Response.HttpServerResponse | undefined => {
