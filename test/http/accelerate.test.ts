@@ -72,6 +72,17 @@ const wire = (
   return Effect.map(rawOpen(port, `${head.join("\r\n")}\r\n\r\n`), (got) => got.replace(/^Date: .*\r\n/m, ""))
 }
 
+const hitsOf = (cache: string) =>
+  Effect.map(
+    Metric.value(
+      Metric.counter("cache_requests", {
+        description: "Calls of a cache by how they were answered",
+        incremental: true
+      }).pipe(Metric.tagged("cache", cache), Metric.tagged("result", "hit"))
+    ),
+    ({ count }) => count
+  )
+
 describe("HttpCache.accelerate", () => {
   it.scoped("answers a fresh hit without a fiber, with its age and what it says of the cache", () =>
     Effect.gen(function*() {
@@ -85,6 +96,37 @@ describe("HttpCache.accelerate", () => {
         [third.status, third.body, third.headers["age"], third.headers["cache-status"], third.headers["x-cache"]],
         [200, "page 1", "7", "http; hit; ttl=53", "HIT"]
       )
+      assert.strictEqual(counts.fibers, 2)
+    }).pipe(Effect.provide(memory())))
+
+  it.scoped("tells its age to the second, whenever it was asked last", () =>
+    Effect.gen(function*() {
+      const { get } = yield* serving({}, page())
+      const ages = []
+      for (const millis of [0, 0, 1, 998, 1, 1]) {
+        yield* TestClock.adjust(millis)
+        const { headers } = yield* get("/")
+        ages.push(`${headers["age"]} ${headers["cache-status"]}`)
+      }
+      assert.deepStrictEqual(ages.slice(1), [
+        "0 http; hit; ttl=60",
+        "0 http; hit; ttl=59",
+        "0 http; hit; ttl=59",
+        "1 http; hit; ttl=59",
+        "1 http; hit; ttl=58"
+      ])
+    }).pipe(Effect.provide(memory())))
+
+  it.scoped("gives each the form that it takes, one after the other", () =>
+    Effect.gen(function*() {
+      const { counts, get } = yield* serving({ compress: { minBytes: 0 } }, () =>
+        HttpServerResponse.text("long ".repeat(200), { headers: { "cache-control": "max-age=60" } }))
+      yield* get("/")
+      yield* get("/")
+      for (const coding of ["br", "gzip", undefined, "br", undefined, "gzip"]) {
+        const { headers } = yield* get("/", coding === undefined ? {} : { "Accept-Encoding": coding })
+        assert.strictEqual(headers["content-encoding"], coding)
+      }
       assert.strictEqual(counts.fibers, 2)
     }).pipe(Effect.provide(memory())))
 
@@ -324,12 +366,7 @@ describe("HttpCache.accelerate", () => {
         client.write(`GET / HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`.repeat(20_000))
         const socket = yield* Fiber.join(pausing)
         // One read of the socket is 64 KiB of requests at most: not 18 GB of answers.
-        const { count } = yield* Metric.value(
-          Metric.counter("cache_requests", {
-            description: "Calls of a cache by how they were answered",
-            incremental: true
-          }).pipe(Metric.tagged("cache", "slow readers"), Metric.tagged("result", "hit"))
-        )
+        const count = yield* hitsOf("slow readers")
         assert.isAbove(count, 10)
         assert.isBelow(count, 3_000)
         assert.strictEqual((yield* get("/", host)).body.length, 900_000)
@@ -416,10 +453,11 @@ describe("HttpCache.accelerate", () => {
                 ...(type === undefined ? {} : { contentType: type })
               })
           }
-          const quick = yield* serving(options, answer)
+          const named = (name: string) => ({ cacheStatus: "http", ...options, name: `${name} ${number}` })
+          const quick = yield* serving(named("quick"), answer)
           // A backend of its own: what one stores must not help the other.
           const plain = yield* Effect.provide(
-            serving(options, answer, { isAccelerated: false }),
+            serving(named("plain"), answer, { isAccelerated: false }),
             yield* Layer.build(memory())
           )
           let quickly = 0
@@ -460,6 +498,7 @@ describe("HttpCache.accelerate", () => {
             }
           }
           assert.isAbove(quickly, asked / 10)
+          assert.strictEqual(yield* hitsOf(`quick ${number}`), yield* hitsOf(`plain ${number}`))
         }).pipe(Effect.provide(memory())), 60_000)
     )
   })

@@ -36,7 +36,7 @@ export class Doors implements Entrance {
 
   /** The server, with a door. */
   before<S extends NodeServer>(server: S): S {
-    const door = new Door(server)
+    const door = new Door()
     const emit = server.emit as (...args: Array<any>) => boolean
     server.emit = (...args: Array<any>): boolean => {
       if (args[0] === "request") {
@@ -100,8 +100,6 @@ class Door {
   private sent = new WeakMap<Stored.Answer, Sent>()
   private closings = 0
 
-  constructor(private readonly server: NodeServer) {}
-
   close(): void {
     this.closings++
     this.open = undefined
@@ -121,8 +119,7 @@ class Door {
   }
 
   answer(request: Http.IncomingMessage, response: Http.ServerResponse): boolean {
-    if (this.open === undefined || this.server.listenerCount("request") === 0) return false
-    if (response.destroyed || response.headersSent) return false
+    if (this.open === undefined || response.destroyed || response.headersSent) return false
     try {
       return this.tryToAnswer(this.open.site, this.open.place, request, response)
     } catch (error) {
