@@ -30,8 +30,10 @@ const raw = async () => {
   return /** @type {import("node:net").AddressInfo} */ (server.address()).port
 }
 
-const effect = async (/** @type {import("@effect/platform/HttpApp").Default<never, any>} */ app) => {
-  const server = createServer()
+const effect = async (
+  /** @type {import("@effect/platform/HttpApp").Default<never, any>} */ app,
+  server = createServer()
+) => {
   const layer = HttpServer.serve(app).pipe(
     Layer.provide(Memory.layer()),
     Layer.provide(NodeHttpServer.layer(() => server, { host: "127.0.0.1", port: 0 }))
@@ -40,10 +42,13 @@ const effect = async (/** @type {import("@effect/platform/HttpApp").Default<neve
   return /** @type {import("node:net").AddressInfo} */ (server.address()).port
 }
 
+const accelerated = HttpCache.accelerate({ timeToLive: "1 hour" })
+
 const ports = {
   "node:http, a constant": await raw(),
   "@effect/platform, a constant": await effect(constant),
-  "**`HttpCache.middleware`**, a hit": await effect(HttpCache.middleware({ timeToLive: "1 hour" })(slow))
+  "**`HttpCache.middleware`**, a hit": await effect(HttpCache.middleware({ timeToLive: "1 hour" })(slow)),
+  "**`HttpCache.accelerate`**, a hit": await effect(accelerated.middleware(slow), accelerated.server(createServer()))
 }
 
 process.on("message", (question) => {

@@ -7,11 +7,12 @@ const tsc = (...args) => bin("typescript/bin/tsc", ...args)
 
 const steps = [
   ["types", ...tsc("--pretty", "false")],
-  ["lint", ...bin("oxlint/bin/oxlint", "--deny-warnings")],
   ["format", ...bin("dprint/bin.cjs", "check")],
   ["import directions", "node", ["scripts/check-imports.mjs"]],
   ["examples in the docs", "node", ["scripts/check-examples.mjs"]],
   ["build", "npm", ["run", "--silent", "build"]],
+  // After the build: the names that the benchmarks import are looked up in it.
+  ["lint", ...bin("oxlint/bin/oxlint", "--deny-warnings")],
   // The benchmarks import what was built, and their packages are installed only where they are run.
   ...(existsSync("bench/node_modules") ? [["types of bench", ...tsc("-p", "bench", "--pretty", "false")]] : []),
   ["package exports", ...bin("publint/src/cli.js", "--strict")]

@@ -10,6 +10,7 @@ const answer: Stored.Answer = {
   headers: { "content-type": "text/plain", "x-ä": "ü" },
   setCookies: ["a=1; Path=/"],
   body: new Uint8Array([0, 255, 128]),
+  forms: [{ coding: "gzip", body: new Uint8Array([1, 2]) }],
   receivedAt: 1,
   initialAgeMillis: 2,
   lifetimeMillis: 3,

@@ -31,7 +31,7 @@ export interface Client {
   readonly get: (path: string, headers?: Readonly<Record<string, string>>) => Effect.Effect<Reply, Error>
 }
 
-const clientOf = (port: number): Client => {
+export const clientOf = (port: number): Client => {
   const ask = (path: string, { body, headers = {}, method = "GET" }: Asking = {}) =>
     Effect.async<Reply, Error>((resume) => {
       const request = Http.request({ port, method, path, headers, agent: false }, (response) => {
@@ -74,10 +74,16 @@ export const serve = <E, R>(
     }).pipe(Effect.provide(server))
   }).pipe(Effect.orDie) as any
 
-/** What comes over a connection when these bytes are sent on it, until the server closes it. */
-export const raw = (port: number, text: string): Effect.Effect<string> =>
+/** What comes over a connection when these bytes are all that is sent on it, until the server closes it. */
+export const raw = (port: number, text: string): Effect.Effect<string> => exchange(port, (socket) => socket.end(text))
+
+/** The same for a request that asks for the connection to be closed, from a client that keeps its side open. */
+export const rawOpen = (port: number, text: string): Effect.Effect<string> =>
+  exchange(port, (socket) => socket.write(text))
+
+const exchange = (port: number, send: (socket: Net.Socket) => void): Effect.Effect<string> =>
   Effect.async((resume) => {
-    const socket = Net.connect({ port }, () => socket.end(text))
+    const socket = Net.connect({ port }, () => send(socket))
     let got = ""
     socket.on("data", (chunk) => got += chunk.toString("latin1"))
     socket.on("close", () => resume(Effect.succeed(got)))

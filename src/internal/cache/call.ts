@@ -43,7 +43,7 @@ export const invalidKey = (backend: Backend, method: string, error: Key.Unsuppor
 const shortestRefreshMillis = 60_000
 
 /** The exit of a fresh entry in this process, if that is all there is to ask. */
-const freshHere = (
+export const freshHere = (
   backend: Backend,
   policy: Policy,
   key: string,
@@ -61,8 +61,7 @@ const freshHere = (
   return entry.exit as Exit.Exit<any, any>
 }
 
-const clockOf = (fiber: Fiber.RuntimeFiber<any, any>): Clock.Clock =>
-  fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key) as Clock.Clock
+const clockOf = (fiber: Fiber.RuntimeFiber<any, any>): Clock.Clock => Observe.clockIn(fiber.currentDefaultServices)
 
 /** Answers from the cache, or loads. */
 export const getOrSet = (

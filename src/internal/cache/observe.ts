@@ -46,6 +46,11 @@ export const countersOf = (cache: string): Counters => {
 
 const noLabels: Array<never> = []
 
+/** The default services of a fiber, or of the one that they were taken from. */
+export type Services = Fiber.RuntimeFiber<any, any>["currentDefaultServices"]
+
+export const clockIn = (services: Services): Clock.Clock => services.unsafeMap.get(Clock.Clock.key) as Clock.Clock
+
 /** The part of a cached call that is told of. `key` is `undefined` where the arguments cannot be one. */
 export interface Answered {
   readonly policy: { readonly name: string; readonly counters: Counters }
@@ -53,21 +58,32 @@ export interface Answered {
   readonly key: string | undefined
 }
 
-/** Counts a call and names its result on the caller's span: synchronous, for the hit path. */
-export const unsafeCount = (
+/** Counts a call, with or without a fiber. */
+export const unsafeTell = (
   { counters, name }: Answered["policy"],
   { listeners }: Backend,
   key: string | undefined,
   result: Result,
-  fiber: Fiber.RuntimeFiber<any, any>
+  services: Services
 ): void => {
   counters[result].unsafeUpdate(1, noLabels)
+  if (listeners.isAny) {
+    const at = clockIn(services).unsafeCurrentTimeMillis()
+    listeners.tell({ _tag: tags[result], cache: name, at, key, error: undefined })
+  }
+}
+
+/** Counts a call and names its result on the caller's span: synchronous, for the hit path. */
+export const unsafeCount = (
+  policy: Answered["policy"],
+  backend: Backend,
+  key: string | undefined,
+  result: Result,
+  fiber: Fiber.RuntimeFiber<any, any>
+): void => {
+  unsafeTell(policy, backend, key, result, fiber.currentDefaultServices)
   const span = fiber.currentSpan
   if (span !== undefined && span._tag === "Span") span.attribute("cache.result", result)
-  if (listeners.isAny) {
-    const clock = fiber.currentDefaultServices.unsafeMap.get(Clock.Clock.key) as Clock.Clock
-    listeners.tell({ _tag: tags[result], cache: name, at: clock.unsafeCurrentTimeMillis(), key, error: undefined })
-  }
 }
 
 const tags = { hit: "Hit", stale: "Stale", miss: "Miss", bypass: "Bypass" } as const

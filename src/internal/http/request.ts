@@ -64,6 +64,8 @@ export interface Visit {
   readonly isPersonal: boolean
   /** It has credentials that its handler sees and its key has not. */
   readonly isAuthorized: boolean
+  /** Its key says who asks: what it gets is for one user. */
+  readonly isOneUsers: boolean
   /** Its answers have variants, whatever they say: its key is more than the URL. */
   readonly isVarying: boolean
   /** It asks for a part and not for the whole. */
@@ -195,6 +197,8 @@ export const visit = (asked: Asked, rules: RequestRules): Visit | Bypass => {
     isPersonal: rules.cookies === "shared" && has(headers, "cookie") &&
       !(rules.authorization === "per user" && rules.credentials.includes("cookie")),
     isAuthorized: rules.authorization === "shared" && isAuthorized,
+    isOneUsers: (rules.authorization === "per user" && isAuthorized) ||
+      (typeof rules.cookies === "object" && has(headers, "cookie")),
     isVarying: rules.isOutgoing === true ? declaredNames(rules).some((name) => has(headers, name)) : isVarying(rules),
     isPartial: rules.isOutgoing === true && has(headers, "range"),
     preconditions: { ifNoneMatch: headers["if-none-match"], ifModifiedSince: headers["if-modified-since"] },

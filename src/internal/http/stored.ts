@@ -5,8 +5,10 @@
  * the fields and a generation. The variants are under keys of their own, and count if
  * their generation is the one under the URL's key: without that, all of them are gone.
  *
- * In bytes: the length of the head (u32, little endian), the head (JSON), the body.
+ * In bytes: the length of the head (u32, little endian), the head (JSON), the body, and the
+ * body in content codings, whose lengths are in the head.
  */
+import type { Form } from "./forms.js"
 
 export interface Answer {
   readonly _tag: "Answer"
@@ -21,6 +23,8 @@ export interface Answer {
   readonly setCookies: ReadonlyArray<string>
   /** `undefined`: no body, not even an empty one. */
   readonly body: Uint8Array | undefined
+  /** The body in content codings. */
+  readonly forms: ReadonlyArray<Form>
   readonly receivedAt: number
   readonly initialAgeMillis: number
   readonly lifetimeMillis: number
@@ -60,7 +64,7 @@ export interface Search {
 export type Stored = Answer | Variance | Search
 
 /** Changes with the form. */
-export const format = "http:3"
+export const format = "http:4"
 
 const utf8 = new TextEncoder()
 const text = new TextDecoder("utf-8", { fatal: true })
@@ -68,14 +72,48 @@ const noBytes = new Uint8Array(0)
 
 export const encode = (stored: Stored): Uint8Array => {
   const { tags: _, ...rest } = { tags: undefined, ...stored }
-  const head = utf8.encode(JSON.stringify({ ...rest, body: stored._tag === "Answer" && stored.body !== undefined }))
-  const body = stored._tag === "Answer" && stored.body !== undefined ? stored.body : noBytes
-  const bytes = new Uint8Array(4 + head.length + body.length)
-  new DataView(bytes.buffer).setUint32(0, head.length, true)
-  bytes.set(head, 4)
-  bytes.set(body, 4 + head.length)
+  const { body, forms } = stored._tag === "Answer" ? stored : { body: undefined, forms: [] }
+  const head = utf8.encode(JSON.stringify({
+    ...rest,
+    body: body?.length,
+    forms: forms.map(({ body, coding }) => [coding, body.length])
+  }))
+  const length = new Uint8Array(4)
+  new DataView(length.buffer).setUint32(0, head.length, true)
+  return concat([length, head, body ?? noBytes, ...forms.map(({ body }) => body)])
+}
+
+const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
   return bytes
 }
+
+/** The body and its forms; `undefined` where the lengths are not those of `bytes`. */
+const bodiesOf = (
+  bytes: Uint8Array,
+  bodyLength: unknown,
+  forms: unknown
+): Pick<Answer, "body" | "forms"> | undefined => {
+  const lengths = Array.isArray(forms) ? forms as ReadonlyArray<unknown> : undefined
+  if (lengths === undefined || !(bodyLength === undefined || isLength(bodyLength))) return undefined
+  let at = bodyLength ?? 0
+  const body = bodyLength === undefined ? undefined : bytes.slice(0, at)
+  const found: Array<Form> = []
+  for (const form of lengths) {
+    const [coding, length] = Array.isArray(form) ? form as ReadonlyArray<unknown> : []
+    if (!isText(coding) || !isLength(length)) return undefined
+    found.push({ coding, body: bytes.slice(at, at + length) })
+    at += length
+  }
+  return at === bytes.length ? { body, forms: found } : undefined
+}
+
+const isLength = (u: unknown): u is number => Number.isSafeInteger(u) && Number(u) >= 0
 
 const isTime = (u: unknown): u is number => typeof u === "number" && Number.isFinite(u)
 const isText = (u: unknown): u is string => typeof u === "string"
@@ -92,7 +130,7 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
     return undefined
   }
   if (typeof head !== "object" || head === null) return undefined
-  const { body, generation, headers, names, setCookies, validating, variant } = head
+  const { body, forms, generation, headers, names, setCookies, validating, variant } = head
   if (head["_tag"] === "Variance") {
     return isText(generation) && Array.isArray(names) && names.every(isText) && isTime(head["lifetimeMillis"])
       ? { _tag: "Variance", generation, names, lifetimeMillis: head["lifetimeMillis"], tags: [] }
@@ -104,7 +142,9 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
       ? { _tag: "Search", generation, rule, lifetimeMillis }
       : undefined
   }
-  return head["_tag"] === "Answer" && Number.isInteger(head["status"]) && typeof headers === "object" &&
+  const bodies = bodiesOf(bytes.subarray(bodyAt), body, forms)
+  return head["_tag"] === "Answer" && bodies !== undefined && Number.isInteger(head["status"]) &&
+      typeof headers === "object" &&
       headers !== null && Object.values(headers).every(isText) && typeof validating === "object" &&
       validating !== null && Object.values(validating).every(isText) && isTime(head["receivedAt"]) &&
       Array.isArray(setCookies) && setCookies.every(isText) && isTime(head["initialAgeMillis"]) &&
@@ -119,7 +159,8 @@ export const decode = (bytes: Uint8Array): Stored | undefined => {
       statusText: isText(head["statusText"]) ? head["statusText"] : undefined,
       headers: headers as Record<string, string>,
       setCookies,
-      body: body === true ? bytes.slice(bodyAt) : undefined,
+      body: bodies.body,
+      forms: bodies.forms,
       receivedAt: head["receivedAt"],
       initialAgeMillis: head["initialAgeMillis"],
       lifetimeMillis: head["lifetimeMillis"],

@@ -16,11 +16,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Cache from "../../Cache.js"
 import type { Forward } from "../http/cacheStatus.js"
-import { currentAge, isFresh } from "../http/freshness.js"
+import { isFresh } from "../http/freshness.js"
 import { invalidatedUrls, isInvalidating } from "../http/invalidation.js"
 import { ruleKey } from "../http/noVarySearch.js"
 import * as Rules from "../http/request.js"
-import { accepts, type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
+import { type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
 import { judge } from "../http/storable.js"
 import type * as Stored from "../http/stored.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
@@ -30,27 +30,25 @@ import type { Policy } from "./policy.js"
 import { brokenOff, withVary } from "./response.js"
 import { searching } from "./search.js"
 import { deliver, marked, serve } from "./serve.js"
-import {
-  type App,
-  type Call,
-  find,
-  isPermitted,
-  isSelected,
-  isStored,
-  mayBeStale,
-  type Site,
-  type Variant,
-  variantOf
-} from "./site.js"
+import { type App, type Call, find, isStored, type Site, type Variant, variantOf } from "./site.js"
+import { usability } from "./usability.js"
+
+const notEntered = { remember: undefined, warning: undefined }
 
 export const handle = (site: Site): App =>
   Effect.withFiberRuntime((fiber) => {
     if (site.isMisplaced) return site.app
     const request = Context.unsafeGet(fiber.currentContext, HttpServerRequest.HttpServerRequest)
-    return Effect.map(handleRequest(site, request), (response) => brokenOff(response, request))
+    const { remember, warning } = site.entrance?.enter(site, request, fiber) ?? notEntered
+    if (warning !== undefined) return Effect.zipRight(Effect.logWarning(warning), handle(site))
+    return Effect.map(handleRequest(site, request, remember), (response) => brokenOff(response, request))
   })
 
-const handleRequest = (site: Site, request: HttpServerRequest.HttpServerRequest): App => {
+const handleRequest = (
+  site: Site,
+  request: HttpServerRequest.HttpServerRequest,
+  remember: Call["remember"]
+): App => {
   const { forcedUpdate, rules, unless } = site.policy
   const visit = Rules.visit(request, rules)
   const directives = directivesOf(site, request)
@@ -66,7 +64,8 @@ const handleRequest = (site: Site, request: HttpServerRequest.HttpServerRequest)
     search: undefined,
     directives,
     isForced: false,
-    cameAfter: site.loads
+    cameAfter: site.loads,
+    remember
   }
   if (unless === undefined && forcedUpdate === undefined) return answer(call)
   return Effect.flatMap(ask(unless, request), (isPast) =>
@@ -209,38 +208,6 @@ const answerFromCache = (
         })
     }
   })
-}
-
-/**
- * What a call may do with a stored answer. `other`: nothing, it is of another generation
- * than the URL's entry, and so as good as removed, or of another variant in the same slot.
- * `outdated`: nothing without a new one. `forbidden`: nothing, it is not for requests with
- * credentials.
- */
-const usability = (
-  call: Call,
-  stored: Stored.Answer,
-  variant: Variant | undefined,
-  now: number
-): "usable" | "outdated" | "forbidden" | "other" =>
-  !isSelected(stored, variant) || (variant === undefined && call.visit.isVarying)
-    ? "other"
-    : !isPermitted(stored, call.visit)
-    ? "forbidden"
-    : !stored.mustValidate && isAccepted(call, stored, now)
-    ? "usable"
-    : "outdated"
-
-/** Fresh, or stale and allowed, and as the client wants it where that is obeyed. */
-const isAccepted = ({ cameAfter, directives, site }: Call, stored: Stored.Answer, now: number): boolean => {
-  const isCurrent = isFresh(stored, now) && stored.isInvalidated !== true
-  const accepted = directives === undefined ? undefined : accepts(directives, {
-    ageMillis: currentAge(stored, now),
-    lifetimeMillis: stored.lifetimeMillis,
-    mayBeStale: stored.mayBeStale,
-    isNewer: (site.landed.get(stored) ?? 0) > cameAfter
-  })
-  return accepted ?? (isCurrent || mayBeStale(stored, now))
 }
 
 /** Whether a stored answer is of the generation that counts, and for whoever asks. */

@@ -203,7 +203,7 @@ const outcomeOf = (
 }
 
 /** A variant by itself, whatever else may be in its slot. */
-export const nameOf = ({ primary }: Call, variant: Variant | undefined): ReadonlyArray<unknown> =>
+export const nameOf = ({ primary }: Pick<Call, "primary">, variant: Variant | undefined): ReadonlyArray<unknown> =>
   variant === undefined ? primary : [...primary, variant.digest]
 
 const unstored = (): Outcome => ({ _tag: "Unstored" })

@@ -9,7 +9,7 @@ import * as Cache from "../../Cache.js"
 import { judge } from "../http/storable.js"
 import type * as Stored from "../http/stored.js"
 import { headSays } from "../http/validation.js"
-import { answerOf, validated } from "./load.js"
+import { answerOf, formsStill, validated } from "./load.js"
 import type { Call, Outcome, Variant } from "./site.js"
 
 /** Freshens or ends what is stored, if the response says anything of it. */
@@ -53,7 +53,15 @@ const compare = (
     if (!(yield* rules.storeIf(merged, request))) return
     const now = yield* Clock.currentTimeMillis
     const fresh: Stored.Answer = {
-      ...answerOf(merged, stored.body, verdict, now, rules, rules.tags(merged, request)),
+      ...answerOf(
+        merged,
+        stored.body,
+        formsStill(merged.headers, rules, stored),
+        verdict,
+        now,
+        rules,
+        rules.tags(merged, request)
+      ),
       generation: stored.generation,
       variant: stored.variant
     }

@@ -20,12 +20,15 @@ import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { formatDate } from "../http/date.js"
-import { storedFields } from "../http/fields.js"
-import { type Exchange, judge, type Reason, type Storable, type StoreRules } from "../http/storable.js"
+import { type Fields, storedFields } from "../http/fields.js"
+import { codingFor, type Form, formIn, isTransformable } from "../http/forms.js"
+import type { Visit } from "../http/request.js"
+import { judge, type Reason, type Storable, type StoreRules } from "../http/storable.js"
 import type { Answer } from "../http/stored.js"
 import { freshened, isAbout } from "../http/validation.js"
 import { mergeVary } from "../http/vary.js"
 import { type Bounds, capture, type Captured } from "./capture.js"
+import { type Compress, formsOf } from "./compress.js"
 import { fromBytes, setCookiesOf, withCookies, withVary } from "./response.js"
 
 // -----------------------------------------------------------------------------
@@ -105,6 +108,8 @@ export interface LoadRules extends StoreRules {
   readonly bounds: Bounds
   /** The validator of a body that has none; `undefined`: it gets none. */
   readonly etag: ((body: Uint8Array) => string) | undefined
+  /** `undefined`: bodies are stored as they are. */
+  readonly compress?: Compress | undefined
   /** Names that the answer's `Vary` must have. */
   readonly addedVary: ReadonlyArray<string>
   readonly storeIf: (
@@ -148,7 +153,7 @@ export const unbaked = ({ exit, handler }: Baked): Effect.Effect<Response.HttpSe
 export const load = (
   app: Effect.Effect<Response.HttpServerResponse, any, any>,
   request: HttpServerRequest.HttpServerRequest,
-  exchange: Pick<Exchange, "isAuthorized" | "isPersonal">,
+  exchange: Pick<Visit, "isAuthorized" | "isOneUsers" | "isPersonal">,
   rules: LoadRules,
   previous: Answer | undefined
 ): Effect.Effect<Loaded, never, any> =>
@@ -166,7 +171,7 @@ export const load = (
 const run = (
   app: Effect.Effect<Response.HttpServerResponse, any, any>,
   request: HttpServerRequest.HttpServerRequest,
-  { isAuthorized, isPersonal }: Pick<Exchange, "isAuthorized" | "isPersonal">,
+  { isAuthorized, isOneUsers, isPersonal }: Pick<Visit, "isAuthorized" | "isOneUsers" | "isPersonal">,
   rules: LoadRules,
   previous: Answer | undefined,
   scope: Scope.CloseableScope
@@ -226,14 +231,37 @@ const run = (
     }
     const own = complete(response, body.bytes)
     if (!(yield* rules.storeIf(own, request))) return notStored("refused", own, false)
-    const answer = answerOf(own, body.bytes, verdict, yield* Clock.currentTimeMillis, rules, rules.tags(own, request))
+    const forms = isValidated
+      ? formsStill(response.headers, rules, previous)
+      : yield* formsOf(isOneUsers ? undefined : rules.compress, response.headers, rules.targets, body.bytes)
+    const now = yield* Clock.currentTimeMillis
+    const answer = answerOf(own, body.bytes, forms, verdict, now, rules, rules.tags(own, request))
     return {
       _tag: "Answered",
       answer,
       vary: verdict.vary,
-      delivery: deliveryOf(withValidators(own, answer), false)
+      delivery: deliveryOf(inForm(withValidators(own, answer), answer, request), false)
     }
   })
+
+/** What was made of the body that is still the one, unless its fields forbid that now. */
+export const formsStill = (
+  headers: Fields,
+  { targets }: Pick<LoadRules, "targets">,
+  { forms }: Pick<Answer, "forms">
+): ReadonlyArray<Form> => isTransformable(headers, targets) ? forms : []
+
+/** The response in the form that its request takes. */
+const inForm = (
+  response: Response.HttpServerResponse,
+  { body, forms }: Answer,
+  request: HttpServerRequest.HttpServerRequest
+): Response.HttpServerResponse => {
+  if (forms.length === 0) return response
+  const { "content-length": _, ...headers } = response.headers
+  const chosen = formIn(codingFor(request.headers["accept-encoding"], forms), { headers, body, forms })
+  return withCookies(fromBytes(response.status, response.statusText, chosen.headers, chosen.body), response.cookies)
+}
 
 /** What was stored, with the fields of the response that says that it is still the one. */
 export const validated = (previous: Answer, notModified: Response.HttpServerResponse): Response.HttpServerResponse => {
@@ -262,6 +290,7 @@ const withValidators = (response: Response.HttpServerResponse, { headers }: Answ
 export const answerOf = (
   response: Response.HttpServerResponse,
   body: Uint8Array | undefined,
+  forms: ReadonlyArray<Form>,
   verdict: Storable,
   receivedAt: number,
   rules: LoadRules,
@@ -282,6 +311,7 @@ export const answerOf = (
     headers,
     setCookies: rules.setCookie === "store" ? setCookiesOf(response) : [],
     body,
+    forms,
     receivedAt,
     initialAgeMillis: verdict.initialAgeMillis,
     lifetimeMillis: verdict.lifetimeMillis,

@@ -69,6 +69,26 @@ export interface RequestOptions {
 }
 
 /**
+ * Which bodies are stored compressed, and how.
+ *
+ * @since 1.0.0
+ * @category models
+ */
+export interface CompressOptions {
+  /** Shorter bodies are sent as they are. Default: 1024. */
+  readonly minBytes?: number | undefined
+  /**
+   * Media types, as `"application/json"`, all of a kind, as `"text/*"`, or with a suffix, as
+   * `"+json"`. Default: text, JSON, XML, JavaScript, SVG, WebAssembly and plain fonts.
+   */
+  readonly types?: ReadonlyArray<string> | undefined
+  /** The content codings, the first preferred where a client holds them equal. Default: `["br", "gzip"]`. */
+  readonly encodings?: ReadonlyArray<"br" | "gzip"> | undefined
+  /** How hard to try: `br` from 0 to 11, `gzip` from 0 to 9. Default: 5 and 6. */
+  readonly level?: { readonly br?: number | undefined; readonly gzip?: number | undefined } | undefined
+}
+
+/**
  * What of an answer counts, and what of it is sent.
  *
  * @since 1.0.0
@@ -106,4 +126,13 @@ export interface AnswerOptions {
    * (`false`); or what a function makes of the body, in double quotes. Default: `"weak"`.
    */
   readonly etag?: "weak" | "strong" | false | ((body: Uint8Array) => string) | undefined
+  /**
+   * Whether stored answers are kept compressed as well, each coding made once as the answer is
+   * stored, and sent to who takes it (RFC 9110 §12.5.3) with `Vary: Accept-Encoding` and a
+   * validator of its own. Not those that have a `Content-Encoding`, say `no-transform`, carry
+   * digests, or are one user's (`authorization: "per user"`, `cookies: { vary }`): the length of
+   * a page with a secret and with what an attacker chose tells of the secret (BREACH).
+   * What is not stored is sent as it is. Default: false.
+   */
+  readonly compress?: boolean | CompressOptions | undefined
 }

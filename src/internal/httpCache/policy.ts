@@ -13,6 +13,7 @@ import { declaredNames, declaredVary, type Normaliser, type RequestRules } from 
 import type { Obedience } from "../http/requestDirectives.js"
 import { tagsIn } from "../http/surrogate.js"
 import { InvalidOption, requireMillis, requireNumber } from "../options.js"
+import { compressOf } from "./compress.js"
 import type { LoadRules } from "./load.js"
 
 type Question = ((request: HttpServerRequest.HttpServerRequest) => Effect.Effect<boolean>) | undefined
@@ -191,6 +192,7 @@ export const compile = (options: Options): Policy => {
       ...statusesOf(options.statuses, (duration) => Math.min(requireMillis(module, "statuses", duration), longest)),
       setCookie,
       etag: etagOf(options.etag, invalid),
+      compress: compressOf(options.compress, invalid),
       graceMillis: Math.min(graceMillis, longest),
       staleIfErrorMillis: options.staleIfError === undefined
         ? 0

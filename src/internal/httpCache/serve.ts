@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import { appendStatus, type Forward, plainStatus, type Status } from "../http/cacheStatus.js"
 import { isNotModified } from "../http/conditional.js"
 import { notModifiedFields } from "../http/fields.js"
+import { codingFor, formIn } from "../http/forms.js"
 import { currentAge } from "../http/freshness.js"
 import { isRangeFor, parseRange } from "../http/ranges.js"
 import type * as Stored from "../http/stored.js"
@@ -17,7 +18,7 @@ import { without } from "../http/surrogate.js"
 import { type Delivery, unbaked } from "./load.js"
 import type { Policy } from "./policy.js"
 import { fromBytes, withCookies, withoutFields } from "./response.js"
-import type { App, Call, Site } from "./site.js"
+import type { App, Asking, Call, Site } from "./site.js"
 
 /** `Cache-Status` after `before`, and the plain field for those who want one. */
 const statusFields = (
@@ -63,10 +64,22 @@ export const deliver = ({ site, visit }: Call, delivery: Delivery, status: Statu
 
 /** A stored answer. `forward`: why there was a load, where it was another request's and is over since this one came. */
 export const serve = (call: Call, stored: Stored.Answer, now: number, forward: Forward): App => {
+  call.remember?.(stored)
+  return Effect.succeed(responseOf(call, stored, now, forward))
+}
+
+/** The response that `serve` gives, at once. */
+export const responseOf = (
+  call: Asking,
+  stored: Stored.Answer,
+  now: number,
+  forward: Forward = "uri-miss"
+): Response.HttpServerResponse => {
   const { cameAfter, site, visit } = call
+  const form = formIn(codingFor(call.request.headers["accept-encoding"], stored.forms), stored)
   const ageMillis = currentAge(stored, now)
   let headers: Record<string, string> = {
-    ...without(stored.headers, site.policy.removed),
+    ...without(form.headers, site.policy.removed),
     age: String(Math.floor(ageMillis / 1000))
   }
   const isUnchanged = isNotModified(visit.preconditions, stored.status, headers, now)
@@ -79,20 +92,19 @@ export const serve = (call: Call, stored: Stored.Answer, now: number, forward: F
     const status = isCollapsed ? { forward, isCollapsed, ttlMillis } : { ttlMillis }
     Object.assign(headers, statusFields(site.policy, undefined, status))
   }
-  return Effect.succeed(
-    isUnchanged
-      ? Response.empty({ status: 304, headers })
-      : withCookies(
-        partOf(call, stored, headers, now) ?? fromBytes(stored.status, stored.statusText, headers, stored.body),
-        stored.setCookies.length === 0 ? Cookies.empty : Cookies.fromSetCookie(stored.setCookies)
-      )
-  )
+  return isUnchanged
+    ? Response.empty({ status: 304, headers })
+    : withCookies(
+      partOf(call, { status: stored.status, body: form.body }, headers, now) ??
+        fromBytes(stored.status, stored.statusText, headers, form.body),
+      stored.setCookies.length === 0 ? Cookies.empty : Cookies.fromSetCookie(stored.setCookies)
+    )
 }
 
 /** RFC 9110 §14: the part of a stored body that is asked for. */
 const partOf = (
-  { request, visit }: Call,
-  { body, status }: Stored.Answer,
+  { request, visit }: Asking,
+  { body, status }: Pick<Stored.Answer, "body" | "status">,
   headers: Readonly<Record<string, string>>,
   now: number
 ): Response.HttpServerResponse | undefined => {

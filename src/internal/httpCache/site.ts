@@ -6,6 +6,7 @@ import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as Response from "@effect/platform/HttpServerResponse"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Cache from "../../Cache.js"
@@ -46,24 +47,48 @@ export interface Site {
   /** What loads in this process brought, by the number of the load. */
   readonly landed: WeakMap<Outcome, number>
   loads: number
+  /** Where requests come in that may be answered without a fiber, if there is such a place. */
+  readonly entrance: Entrance | undefined
   /** The app sends its answers itself: nothing can be cached any more. */
   isMisplaced: boolean
 }
 
-/** A request being answered. */
-export interface Call {
+export interface Entrance {
+  /** Tells that a request has come through; answers what to do with what is sent to it, and whether to warn. */
+  readonly enter: (
+    site: Site,
+    request: HttpServerRequest.HttpServerRequest,
+    fiber: Fiber.RuntimeFiber<any, any>
+  ) => Entered
+}
+
+export interface Entered {
+  /** Told of the stored answer that the request gets. */
+  readonly remember: ((stored: Stored.Answer) => void) | undefined
+  /** Said once, where something between the server and the cache makes its answers another's. */
+  readonly warning: string | undefined
+}
+
+/** What of a request decides on what it gets of what is stored. */
+export interface Asking {
   readonly site: Site
-  readonly request: HttpServerRequest.HttpServerRequest
+  readonly request: Pick<Rules.Asked, "headers">
   readonly visit: Rules.Visit
   /** The key of the URL's entry; those of its variants begin with it. */
   readonly primary: ReadonlyArray<unknown>
-  /** The rule by which `primary` leaves out parts of the query; `undefined`: it has all of it. */
-  readonly search: Stored.Search | undefined
   /** What the client says of itself, as far as it is obeyed. */
   readonly directives: RequestDirectives | undefined
-  readonly isForced: boolean
   /** How many loads had ended when the request came. */
   readonly cameAfter: number
+}
+
+/** A request being answered. */
+export interface Call extends Asking {
+  readonly request: HttpServerRequest.HttpServerRequest
+  /** The rule by which `primary` leaves out parts of the query; `undefined`: it has all of it. */
+  readonly search: Stored.Search | undefined
+  readonly isForced: boolean
+  readonly remember: Entered["remember"]
 }
 
 export const isStored = (outcome: Outcome): outcome is Stored.Stored =>
@@ -74,7 +99,10 @@ export interface Variant extends Variants.Variant {
   readonly variance: Stored.Variance
 }
 
-export const variantOf = ({ primary, site: { policy }, visit }: Call, variance: Stored.Variance): Variant => ({
+export const variantOf = (
+  { primary, site: { policy }, visit }: Pick<Asking, "primary" | "visit"> & { readonly site: Pick<Site, "policy"> },
+  variance: Stored.Variance
+): Variant => ({
   ...Variants.variantOf(primary, policy.rules, visit.fields, variance.names, policy.maxVariants),
   variance
 })
@@ -174,7 +202,7 @@ export const find = (cache: HttpEntries, key: ReadonlyArray<unknown>): Effect.Ef
         : undefined
   )
 
-export const makeSite = (policy: Policy, cache: HttpEntries, app: App): Site => ({
+export const makeSite = (policy: Policy, cache: HttpEntries, app: App, entrance?: Entrance | undefined): Site => ({
   policy,
   cache,
   kept: makeCache(policy, kept),
@@ -183,5 +211,6 @@ export const makeSite = (policy: Policy, cache: HttpEntries, app: App): Site => 
   exact: new Unstorable(),
   landed: new WeakMap(),
   loads: 0,
+  entrance,
   isMisplaced: false
 })

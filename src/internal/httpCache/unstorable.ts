@@ -26,14 +26,19 @@ export class Unstorable {
   }
 
   has(key: ReadonlyArray<unknown>, of: Class): Effect.Effect<boolean> {
-    return this.marks.size === 0 ? Effect.succeed(false) : Effect.map(Clock.currentTimeMillis, (now) => {
-      const name = this.nameOf(key, of)
-      const mark = this.marks.get(name)
-      if (mark === undefined) return false
-      if (now < mark.until) return true
-      this.marks.delete(name)
-      return false
-    })
+    return this.marks.size === 0
+      ? Effect.succeed(false)
+      : Effect.map(Clock.currentTimeMillis, (now) => this.hasAt(key, of, now))
+  }
+
+  hasAt(key: ReadonlyArray<unknown>, of: Class, now: number): boolean {
+    if (this.marks.size === 0) return false
+    const name = this.nameOf(key, of)
+    const mark = this.marks.get(name)
+    if (mark === undefined) return false
+    if (now < mark.until) return true
+    this.marks.delete(name)
+    return false
   }
 
   /** Whether an answer that goes forward and may be stored is to end it. */
