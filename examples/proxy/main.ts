@@ -2,7 +2,7 @@
  * A caching reverse proxy: `node main.js ORIGIN [PORT] [OPTIONS]`, with the options of
  * `HttpCache` as JSON, and the backend that `CACHE_URL` or `CACHE_TYPE` names. With the
  * options of `HttpCache.client` under `client`, the cache is behind it, in the client
- * that asks the origin.
+ * that asks the origin; `accelerate` answers hits before a fiber is started.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -17,6 +17,7 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as HttpCache from "effect-caching/HttpCache"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
 import * as Backend from "./backend.js"
@@ -47,16 +48,23 @@ const proxy = Effect.gen(function*() {
  */
 const dispatcher = Layer.sync(NodeHttpClient.Dispatcher, () => new Agent({ pipelining: 0 }))
 
-const { client, ...before } = JSON.parse(options) as HttpCache.Options & { readonly client?: HttpCache.ClientOptions }
+interface Options extends HttpCache.Options {
+  readonly accelerate?: boolean
+  readonly client?: HttpCache.ClientOptions
+}
 
-const cached = client === undefined ? HttpCache.middleware(before)(proxy) : proxy
+const { accelerate, client, ...before } = JSON.parse(options) as Options
+
+const cache = accelerate === true
+  ? HttpCache.accelerate(before)
+  : { middleware: HttpCache.middleware(before), server: identity }
 
 const undici = Layer.provide(NodeHttpClient.layerUndiciWithoutDispatcher, dispatcher)
 
-HttpServer.serve(Interim.passOn(cached)).pipe(
+HttpServer.serve(Interim.passOn(client === undefined ? cache.middleware(proxy) : proxy)).pipe(
   HttpServer.withLogAddress,
   Layer.provide([
-    NodeHttpServer.layer(createServer, { port: Number(port), host: "127.0.0.1" }),
+    NodeHttpServer.layer(() => cache.server(createServer()), { port: Number(port), host: "127.0.0.1" }),
     client === undefined ? undici : Layer.provide(HttpCache.layerClient(client), [undici, Backend.layer]),
     Backend.layer
   ]),
