@@ -652,11 +652,23 @@ describe("make", () => {
       assert.strictEqual((yield* Effect.flip(backend.get("a"))).reason, "InvalidInput")
     }))
 
-  it.scoped("refuses what is not a url, and does not tell it", () =>
+  it.scoped("refuses what is not a url, says what is expected, and does not tell it", () =>
     Effect.gen(function*() {
-      for (const url of ["localhost:secret", "http://:secret@localhost", "redis://:secret@host:port"]) {
+      const urls = [
+        "localhost:secret",
+        "http://:secret@localhost",
+        "redis://:secret@host:port",
+        "secret.local:6379",
+        ""
+      ]
+      for (const url of urls) {
         const error = yield* Effect.flip(make({ url }))
         assert.strictEqual(error.reason, "InvalidInput")
+        assert.strictEqual(
+          error.message,
+          "redis.connect: the url must be redis://[[username]:password@]host[:port][/db], rediss://… for TLS, " +
+            "or the path of a Unix socket"
+        )
         assert.notInclude(`${error} ${error.stack} ${JSON.stringify(error)}`, "secret")
       }
     }))
