@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
-import type { Backend } from "effect-caching/Backend"
+import type { Backend, BackendError } from "effect-caching/Backend"
 import { CacheBackend } from "effect-caching/Backend"
 import * as Redis from "effect-caching/backends/Redis"
 import * as Cache from "effect-caching/Cache"
@@ -22,6 +22,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Entry from "../../src/internal/entry.js"
 import * as FaultProxy from "../support/faultProxy.js"
+import { eventually } from "../support/faults.js"
 import * as RedisServer from "../support/redisServer.js"
 
 const scope = Effect.runSync(Scope.make())
@@ -642,6 +643,27 @@ describe("make", () => {
         const { cause, reason } = yield* Effect.flip(Redis.make({ ...options, requireConnection: true }))
         assert.strictEqual(reason, "Connection")
         assert.strictEqual((cause as { readonly code: string } | undefined)?.code, code)
+      }
+    }))
+
+  it.scopedLive("says that the handshake was not completed where it speaks TLS with a port that does not", () =>
+    Effect.gen(function*() {
+      const { port } = yield* RedisServer.make()
+      const options = { host: "127.0.0.1", port, tls: true, connectTimeout: "200 millis" } as const
+      const expected = /: the TLS handshake was not completed; does the port speak TLS\?$/
+      const required = yield* Effect.flip(Redis.make({ ...options, requireConnection: true }))
+      assert.strictEqual(required.reason, "Timeout")
+      assert.match(required.message, expected)
+      const backend = yield* Redis.make(options)
+      const failures: Array<BackendError> = []
+      const timedOut = Effect.map(Effect.flip(backend.get("a")), (error) => {
+        failures.push(error)
+        return (error.cause as { readonly code?: string } | undefined)?.code === "ETIMEDOUT"
+      })
+      yield* eventually("the attempt has timed out", timedOut)
+      for (const { message, reason } of failures) {
+        assert.strictEqual(reason, "Connection")
+        assert.match(message, expected)
       }
     }))
 
