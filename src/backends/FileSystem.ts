@@ -85,7 +85,8 @@ export interface Options {
  * read, or the process has too many files open. Reads, removals, `clear` and
  * `invalidateTags` work on a full disk. Only an entry that is not there is a miss.
  *
- * Fails where the directory can be neither made nor used.
+ * Fails where the directory can be neither made nor used; with `InvalidInput` where
+ * it is a file, or below one.
  *
  * @example
  * ```ts
@@ -108,11 +109,7 @@ export const make = (options: Options): Effect.Effect<Backend.Backend, Backend.B
     const { directory, fsync, maxBytes, maxEntries, maxValueBytes, sweepMillis } = settingsOf(options)
     const places = new Places(directory)
     yield* Effect.tryPromise({
-      try: async () => {
-        for (const folder of [places.staged, places.trash, places.tree("entries"), places.tree("tags")]) {
-          await places.ensure(folder)
-        }
-      },
+      try: () => places.make(),
       catch: errorOf("make", directory)
     })
     const store = new Store(places, fsync)

@@ -107,7 +107,7 @@ export const make = (options: Options = {}): Effect.Effect<Backend.Backend, Back
       (link) => Effect.promise(() => link.end())
     )
     // Outside of the acquisition, so that it can be interrupted.
-    yield* Client.connected((listener) => link.onOutcome(listener), connectTimeout, options, kit)
+    yield* Client.connected((listener) => link.onOutcome(listener), connectTimeout, options, kit, link.late)
     return yield* Backend.make(operations(one(link), kit.settings))
   })
 

@@ -97,7 +97,7 @@ export const make = (options: Options = {}): Effect.Effect<Bus, BackendError, Sc
       (link) => Effect.promise(() => link.end())
     )
     // Outside of the acquisition, so that it can be interrupted.
-    yield* Client.connected((listener) => link.onOutcome(listener), connectTimeout, options, kit)
+    yield* Client.connected((listener) => link.onOutcome(listener), connectTimeout, options, kit, link.late)
     const bus: Bus = {
       name,
       publish: (message) =>

@@ -660,6 +660,28 @@ describe("options", () => {
       (exit) => Exit.isFailure(exit) && exit.cause._tag === "Die" ? (exit.cause.defect as Error).message : undefined
     )
 
+  it.scoped("a directory that is a file, or is below one, is named, and the file is left alone", () =>
+    Effect.gen(function*() {
+      const file = join((yield* temporary).directory, "file")
+      Fs.writeFileSync(file, "mine")
+      const link = `${file}.link`
+      Fs.symlinkSync(file, link)
+      const reasons: ReadonlyArray<readonly [directory: string, what: string]> = [
+        [file, "is a file"],
+        [link, "is a file"],
+        [join(file, "below"), "is below a file"]
+      ]
+      for (const [directory, what] of reasons) {
+        const error = yield* Effect.flip(FileSystem.make({ directory }))
+        assert.strictEqual(error.reason, "InvalidInput")
+        assert.strictEqual(
+          error.message,
+          `fileSystem.make: the option \`directory\` must be the path of a directory, and it ${what}: ${directory}`
+        )
+      }
+      assert.strictEqual(Fs.readFileSync(file, "utf8"), "mine")
+    }))
+
   it.effect("that cannot be meant are named, with their value", () =>
     Effect.gen(function*() {
       const directory = "/nowhere"

@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
-import type { Backend } from "effect-caching/Backend"
+import type { Backend, BackendError } from "effect-caching/Backend"
 import { CacheBackend } from "effect-caching/Backend"
 import * as Redis from "effect-caching/backends/Redis"
 import * as Cache from "effect-caching/Cache"
@@ -22,6 +22,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Entry from "../../src/internal/entry.js"
 import * as FaultProxy from "../support/faultProxy.js"
+import { eventually } from "../support/faults.js"
 import * as RedisServer from "../support/redisServer.js"
 
 const scope = Effect.runSync(Scope.make())
@@ -645,6 +646,27 @@ describe("make", () => {
       }
     }))
 
+  it.scopedLive("says that the handshake was not completed where it speaks TLS with a port that does not", () =>
+    Effect.gen(function*() {
+      const { port } = yield* RedisServer.make()
+      const options = { host: "127.0.0.1", port, tls: true, connectTimeout: "200 millis" } as const
+      const expected = /: the TLS handshake was not completed; does the port speak TLS\?$/
+      const required = yield* Effect.flip(Redis.make({ ...options, requireConnection: true }))
+      assert.strictEqual(required.reason, "Timeout")
+      assert.match(required.message, expected)
+      const backend = yield* Redis.make(options)
+      const failures: Array<BackendError> = []
+      const timedOut = Effect.map(Effect.flip(backend.get("a")), (error) => {
+        failures.push(error)
+        return (error.cause as { readonly code?: string } | undefined)?.code === "ETIMEDOUT"
+      })
+      yield* eventually("the attempt has timed out", timedOut)
+      for (const { message, reason } of failures) {
+        assert.strictEqual(reason, "Connection")
+        assert.match(message, expected)
+      }
+    }))
+
   it.scoped("does not fall back to another database where there is no such one", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(make({ db: 99 }))).reason, "InvalidInput")
@@ -652,11 +674,23 @@ describe("make", () => {
       assert.strictEqual((yield* Effect.flip(backend.get("a"))).reason, "InvalidInput")
     }))
 
-  it.scoped("refuses what is not a url, and does not tell it", () =>
+  it.scoped("refuses what is not a url, says what is expected, and does not tell it", () =>
     Effect.gen(function*() {
-      for (const url of ["localhost:secret", "http://:secret@localhost", "redis://:secret@host:port"]) {
+      const urls = [
+        "localhost:secret",
+        "http://:secret@localhost",
+        "redis://:secret@host:port",
+        "secret.local:6379",
+        ""
+      ]
+      for (const url of urls) {
         const error = yield* Effect.flip(make({ url }))
         assert.strictEqual(error.reason, "InvalidInput")
+        assert.strictEqual(
+          error.message,
+          "redis.connect: the url must be redis://[[username]:password@]host[:port][/db], rediss://… for TLS, " +
+            "or the path of a Unix socket"
+        )
         assert.notInclude(`${error} ${error.stack} ${JSON.stringify(error)}`, "secret")
       }
     }))

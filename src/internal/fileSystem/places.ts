@@ -114,6 +114,18 @@ export class Places {
     return true
   }
 
+  /** Makes the directory and the folders that are always there. */
+  async make(): Promise<void> {
+    try {
+      await mkdir(this.directory, { recursive: true, mode: folderMode })
+    } catch (error) {
+      const what = { EEXIST: "is a file", ENOTDIR: "is below a file" }[codeOf(error)!]
+      if (what === undefined) throw error
+      throw new Refused("InvalidInput", `the option \`directory\` must be the path of a directory, and it ${what}`)
+    }
+    for (const folder of [this.staged, this.trash, this.tree("entries"), this.tree("tags")]) await this.ensure(folder)
+  }
+
   /** Makes the folder where it is not there. */
   async ensure(folder: string): Promise<void> {
     if (this.known.has(folder)) return

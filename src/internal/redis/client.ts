@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import type { RedisOptions } from "ioredis"
 import { BackendError } from "../../Backend.js"
 import { InvalidOption, requireMillis, requireNumber } from "../options.js"
-import { type Failure, failureOf } from "./failure.js"
+import { type Failure, failureOf, timedOut } from "./failure.js"
 import type { BackOff } from "./link.js"
 import type { Settings } from "./operations.js"
 
@@ -121,19 +121,20 @@ export const redisOptions = (
 export const withoutUndefined = <A extends object>(record: A): { [K in keyof A]: NonNullable<A[K]> } =>
   Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as any
 
-/** Waits for the first answer, and fails where `requireConnection` wants one and there is none. */
+/** Waits for the first answer, and fails where `requireConnection` wants one and there is none; `late` says how. */
 export const connected = (
   onOutcome: OnOutcome,
   timeout: number,
   { requireConnection }: ConnectionOptions,
-  { errorOf }: Kit
+  { errorOf }: Kit,
+  late: () => Failure = () => timedOut
 ): Effect.Effect<void, BackendError> => {
   const outcome = Effect.async<void, BackendError>((resume) => {
     const settle = (failure: Failure | undefined) => {
       clearTimeout(timer)
       resume(failure === undefined ? Effect.void : Effect.fail(errorOf("connect")(failure)))
     }
-    const timer = setTimeout(() => settle({ reason: "Timeout" }), timeout)
+    const timer = setTimeout(() => settle(late()), timeout)
     const stop = onOutcome(settle)
     return Effect.sync(() => {
       clearTimeout(timer)

@@ -4,6 +4,7 @@
  * An error of ioredis carries its command, and with it values and passwords; a
  * reply may quote a key. What is told here has neither.
  */
+import type { Socket } from "node:net"
 import type { Reason } from "../../Backend.js"
 import { Cause, type Failure, ofConnection, timedOut } from "../failure.js"
 
@@ -36,6 +37,18 @@ const reasonByText: ReadonlyArray<readonly [pattern: RegExp, reason: Reason]> = 
 const isConsequence = /max retries per request|Stream isn't writeable|Connection is closed|Command aborted/
 
 export const notConnected: Failure = { reason: "Connection", description: "there is no connection" }
+
+/**
+ * The failure of a connection that was not made, with what its socket knows: a port that does not speak TLS is silent
+ * to one who does, as a server that is away would be.
+ */
+export const whileConnecting = (failure: Failure, socket: Socket | undefined): Failure => {
+  const { connecting = false, secureConnecting = false } =
+    socket as Partial<Socket & { readonly secureConnecting: boolean }> | undefined ?? {}
+  if (connecting || !secureConnecting) return failure
+  const { description = "no answer in time" } = failure
+  return { ...failure, description: `${description}: the TLS handshake was not completed; does the port speak TLS?` }
+}
 
 /** `before` is what last went wrong with the connection. */
 export const failureOf = (error: unknown, before?: Failure | undefined): Failure => {

@@ -7,7 +7,7 @@
  * closed client unanswered.
  */
 import type { Redis } from "ioredis"
-import { closed, type Failure, failureOf, notConnected, timedOut } from "./failure.js"
+import { closed, type Failure, failureOf, notConnected, timedOut, whileConnecting } from "./failure.js"
 import type { Script } from "./scripts.js"
 
 export type Argument = string | number | Buffer
@@ -109,8 +109,11 @@ export class Link {
 
   /** What last went wrong with the connection. */
   get failure(): Failure {
-    return this.isClosed ? closed : this.lastFailure ?? notConnected
+    return this.isClosed ? closed : this.lastFailure ?? whileConnecting(notConnected, this.client.stream)
   }
+
+  /** Of one who has waited for the first answer for as long as it may take. */
+  readonly late = (): Failure => whileConnecting(timedOut, this.client.stream)
 
   /** Calls back when the connection being made answers, or fails. */
   onOutcome(listener: (failure: Failure | undefined) => void): () => void {
@@ -178,7 +181,8 @@ export class Link {
   }
 
   private readonly onError = (error: unknown): void => {
-    this.lastFailure = failureOf(error, this.lastFailure)
+    const failure = failureOf(error, this.lastFailure)
+    this.lastFailure = failure.cause?.code === "ETIMEDOUT" ? whileConnecting(failure, this.client.stream) : failure
     this.notify(this.lastFailure)
   }
 

@@ -32,7 +32,7 @@ export const clientArguments = (
     const { db, host, path, port } = options
     const url = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url
     if (url !== undefined && !isUrl(url)) {
-      return Effect.fail(errorOf("connect")({ reason: "InvalidInput", description: "the url is not a redis url" }))
+      return Effect.fail(errorOf("connect")({ reason: "InvalidInput", description: `the url must be ${expectedUrl}` }))
     }
     const backOff = new BackOff()
     const clientOptions: RedisOptions = {
@@ -42,5 +42,8 @@ export const clientArguments = (
     const args: [any] = url === undefined ? [clientOptions] : [url, clientOptions] as any
     return Effect.succeed({ args, backOff })
   })
+
+/** The url that was given is not told: it may hold a password. */
+const expectedUrl = "redis://[[username]:password@]host[:port][/db], rediss://… for TLS, or the path of a Unix socket"
 
 const isUrl = (url: string): boolean => url.startsWith("/") || (/^rediss?:\/\//.test(url) && URL.canParse(url))
