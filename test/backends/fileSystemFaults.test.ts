@@ -255,7 +255,7 @@ describe("a disk that may not be written", () => {
       Fs.writeFileSync(file, "mine")
       for (const path of [file, join(file, "below")]) {
         const error = yield* Effect.flip(FileSystem.make({ directory: path }))
-        assert.strictEqual(error.reason, "Unavailable")
+        assert.strictEqual(error.reason, "InvalidInput")
         assert.include(error.message, path)
       }
       assert.strictEqual(Fs.readFileSync(file, "utf8"), "mine")
