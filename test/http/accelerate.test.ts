@@ -279,6 +279,19 @@ describe("HttpCache.accelerate", () => {
       assert.strictEqual(told.filter((message) => String(message).includes("no hit is answered early")).length, 2)
     }))
 
+  it.scoped("leaves the first request with a field that may name another host to the app", () =>
+    Effect.gen(function*() {
+      const hostOf = ({ headers }: HttpServerRequest.HttpServerRequest) =>
+        HttpServerResponse.text(headers["host"]!, { headers: { "cache-control": "max-age=60" } })
+      const named = { Host: "internal", "X-Forwarded-Host": "shop" }
+      const changing = yield* serving({}, hostOf, { outside: HttpMiddleware.xForwardedHeaders })
+      for (let i = 0; i < 3; i++) yield* changing.get("/", { Host: "internal" })
+      assert.strictEqual((yield* changing.get("/", named)).body, "shop")
+      const { counts, get } = yield* serving({ name: "unchanged" }, hostOf)
+      for (let i = 0; i < 5; i++) assert.strictEqual((yield* get("/", named)).body, "internal")
+      assert.strictEqual(counts.fibers, 2)
+    }).pipe(Effect.provide(memory())))
+
   it.scoped("answers nothing of an app that is gone, or of another in its place", () =>
     Effect.gen(function*() {
       const server = Http.createServer()

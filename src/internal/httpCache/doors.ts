@@ -69,7 +69,7 @@ export class Doors implements Entrance {
     const place = placeOf(fiber)
     return place.backend.unsafe === undefined
       ? nothing
-      : { remember: door.remembering(site, place), warning: undefined }
+      : { remember: door.remembering(site, place, source.headers), warning: undefined }
   }
 }
 
@@ -98,17 +98,21 @@ class Door {
   /** Where the app finds its entries, once it has sent one. */
   private open: { readonly site: Site; readonly place: Place } | undefined
   private sent = new WeakMap<Stored.Answer, Sent>()
+  /** Fields by which middleware may take a request for another one, and that came to the cache with all as it was. */
+  private readonly unchanged = new Set<string>()
   private closings = 0
 
   close(): void {
     this.closings++
     this.open = undefined
     this.sent = new WeakMap()
+    this.unchanged.clear()
   }
 
   /** For a request that has come to the cache: what it sends may be sent from here. */
-  remembering(site: Site, place: Place): (stored: Stored.Answer) => void {
+  remembering(site: Site, place: Place, headers: Http.IncomingHttpHeaders): (stored: Stored.Answer) => void {
     const { closings } = this
+    for (const name of Rules.forwarding) if (headers[name] !== undefined) this.unchanged.add(name)
     return (stored) => {
       // Another app may be behind the door now.
       if (this.closings !== closings) return
@@ -137,6 +141,7 @@ class Door {
   ): boolean {
     const headers = request.headers as Fields
     if (headers["range"] !== undefined) return false
+    if (Rules.forwarding.some((name) => headers[name] !== undefined && !this.unchanged.has(name))) return false
     if (policy.obedience !== "ignore" && (headers["cache-control"] ?? headers["pragma"]) !== undefined) return false
     const url = request.url!
     const visit = Rules.visit({ method: request.method!.toUpperCase(), url, originalUrl: url, headers }, policy.rules)
