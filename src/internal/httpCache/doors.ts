@@ -69,7 +69,7 @@ export class Doors implements Entrance {
     const place = placeOf(fiber)
     return place.backend.unsafe === undefined
       ? nothing
-      : { remember: door.remembering(site, place, source.headers), warning: undefined }
+      : { remember: door.remembering(site, place, source), warning: undefined }
   }
 }
 
@@ -91,6 +91,8 @@ interface Parts {
 
 interface Sent {
   readonly site: Site
+  /** Of the requests that it was sent to: a router may have led others elsewhere. */
+  readonly methods: Set<string | undefined>
   prepared: Prepared | undefined
 }
 
@@ -110,7 +112,7 @@ class Door {
   }
 
   /** For a request that has come to the cache: what it sends may be sent from here. */
-  remembering(site: Site, place: Place, headers: Http.IncomingHttpHeaders): (stored: Stored.Answer) => void {
+  remembering(site: Site, place: Place, { headers, method }: Http.IncomingMessage): (stored: Stored.Answer) => void {
     const { closings } = this
     for (const name of Rules.forwarding) if (headers[name] !== undefined) this.unchanged.add(name)
     return (stored) => {
@@ -118,7 +120,9 @@ class Door {
       if (this.closings !== closings) return
       if (this.open !== undefined && this.open.place.backend !== place.backend) this.sent = new WeakMap()
       this.open = { site, place }
-      if (!this.sent.has(stored)) this.sent.set(stored, { site, prepared: undefined })
+      const sent = this.sent.get(stored)
+      if (sent === undefined) this.sent.set(stored, { site, methods: new Set([method]), prepared: undefined })
+      else sent.methods.add(method)
     }
   }
 
@@ -155,7 +159,7 @@ class Door {
     const found = variant === undefined ? first : findHere(cache, variant.key, place)
     if (found?.value._tag !== "Answer") return false
     const sent = this.sent.get(found.value)
-    if (sent === undefined) return false
+    if (sent?.methods.has(request.method) !== true) return false
     const { site } = sent
     const asking: Asking = {
       site,
