@@ -16,8 +16,8 @@ describe("RFC 9111 §4.4: what is stored ends", () => {
     for (const method of ["GET", "HEAD", "OPTIONS", "TRACE"]) assert.isFalse(isInvalidating(method, 200))
   })
 
-  for (const how of ["fail", "die"] as const) {
-    it.scoped(`by an answer with which the app ${how}s`, () =>
+  for (const [how, failing] of [["fails", Effect.fail], ["dies", Effect.die]] as const) {
+    it.scoped(`by an answer with which the app ${how}`, () =>
       Effect.gen(function*() {
         let runs = 0
         const page = Effect.sync(() =>
@@ -26,7 +26,7 @@ describe("RFC 9111 §4.4: what is stored ends", () => {
         const app = Effect.flatMap(
           HttpServerRequest.HttpServerRequest,
           ({ method, url }) =>
-            method === "GET" ? page : Effect[how](HttpServerResponse.empty({ status: url === "/bad" ? 400 : 303 }))
+            method === "GET" ? page : failing(HttpServerResponse.empty({ status: url === "/bad" ? 400 : 303 }))
         )
         const { ask, get } = yield* serve(HttpCache.middleware()(app))
         for (const path of ["/good", "/bad"]) yield* get(path)
