@@ -237,6 +237,7 @@ export const middleware = (
  * span. Give it to a cache that is outermost, whose answers are for whoever asks by the rules
  * of the cache alone. Middleware that changes the fields of requests, and pre-response handlers,
  * as those of CORS, are noticed: then nothing is answered early any more, and a warning says so.
+ * So that it is, the first request with a forwarding field, as `X-Forwarded-Host`, goes to the app.
  * What is done to the response of the wrapped app is not. Counters and `Cache.events` know all hits.
  *
  * It needs a backend in this process, `Memory` or `Tiered` over it. Requests with `Range`,

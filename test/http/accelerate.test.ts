@@ -2,6 +2,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
+import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
@@ -175,11 +176,12 @@ describe("HttpCache.accelerate", () => {
       const { ask, counts, get } = yield* serving({}, page({ etag: "\"1\"" }))
       yield* get("/")
       yield* get("/")
+      yield* ask("/", { method: "HEAD" })
       const unchanged = yield* get("/", { "If-None-Match": "\"1\"" })
       const head = yield* ask("/", { method: "HEAD" })
       assert.deepStrictEqual([unchanged.status, unchanged.body, head.status, head.body], [304, "", 200, ""])
       assert.strictEqual(head.headers["content-length"], "6")
-      assert.strictEqual(counts.fibers, 2)
+      assert.strictEqual(counts.fibers, 3)
     }).pipe(Effect.provide(memory())))
 
   it.scoped("counts hits, and tells of them, as the middleware does", () =>
@@ -278,6 +280,34 @@ describe("HttpCache.accelerate", () => {
       yield* through(HttpMiddleware.xForwardedHeaders)
       assert.strictEqual(told.filter((message) => String(message).includes("no hit is answered early")).length, 2)
     }))
+
+  it.scoped("leaves a HEAD to its own route", () =>
+    Effect.gen(function*() {
+      const accelerated = HttpCache.accelerate()
+      const server = accelerated.server(Http.createServer())
+      const layer = yield* Layer.build(NodeHttpServer.layer(() => server, { port: 0 }))
+      const app = HttpRouter.empty.pipe(
+        HttpRouter.get("/", accelerated.middleware(Effect.sync(() => page()(undefined, 1)))),
+        HttpRouter.head("/", HttpServerResponse.empty({ status: 204 }))
+      )
+      yield* Effect.provide(HttpServer.serveEffect(app), layer)
+      const { ask, get } = clientOf((server.address() as Net.AddressInfo).port)
+      for (let i = 0; i < 3; i++) yield* get("/")
+      assert.strictEqual((yield* ask("/", { method: "HEAD" })).status, 204)
+    }).pipe(Effect.provide(memory())))
+
+  it.scoped("leaves the first request with a field that may name another host to the app", () =>
+    Effect.gen(function*() {
+      const hostOf = ({ headers }: HttpServerRequest.HttpServerRequest) =>
+        HttpServerResponse.text(headers["host"]!, { headers: { "cache-control": "max-age=60" } })
+      const named = { Host: "internal", "X-Forwarded-Host": "shop" }
+      const changing = yield* serving({}, hostOf, { outside: HttpMiddleware.xForwardedHeaders })
+      for (let i = 0; i < 3; i++) yield* changing.get("/", { Host: "internal" })
+      assert.strictEqual((yield* changing.get("/", named)).body, "shop")
+      const { counts, get } = yield* serving({ name: "unchanged" }, hostOf)
+      for (let i = 0; i < 5; i++) assert.strictEqual((yield* get("/", named)).body, "internal")
+      assert.strictEqual(counts.fibers, 2)
+    }).pipe(Effect.provide(memory())))
 
   it.scoped("answers nothing of an app that is gone, or of another in its place", () =>
     Effect.gen(function*() {

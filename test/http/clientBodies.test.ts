@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { randomBytes } from "node:crypto"
 import { gzipSync } from "node:zlib"
 import { type Answer, caching, clients, counting, origin } from "./clientSupport.js"
 
@@ -59,6 +60,22 @@ for (const { layer, name } of clients) {
           assert.strictEqual(response.headers["content-length"], path === "/told" ? String(size) : undefined)
         }
         assert.strictEqual(hits.length, 6)
+      }).pipe(provide))
+
+    it.scoped("a body in a coding that is over the bound arrives whole, with the fields that the client gives it", () =>
+      Effect.gen(function*() {
+        const packed = gzipSync(randomBytes(150_000).toString("hex"))
+        const { url } = yield* origin((_, response) => {
+          response.writeHead(200, { ...fresh, "content-encoding": "gzip", "content-length": packed.length })
+          response.end(packed)
+        })
+        const { client } = yield* caching({ maxBodyBytes: 100_000 })
+        const direct = yield* HttpClient.get(url)
+        const cached = yield* client.get(url)
+        for (const name of ["content-encoding", "content-length"]) {
+          assert.strictEqual(cached.headers[name], direct.headers[name])
+        }
+        assert.isTrue(Buffer.from(yield* cached.arrayBuffer).equals(Buffer.from(yield* direct.arrayBuffer)))
       }).pipe(provide))
 
     it.scoped("a stream that has begun to be read, and is not read on, closes its connection", () =>

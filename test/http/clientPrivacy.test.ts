@@ -1,4 +1,5 @@
 /** Whose answers a cached client keeps, and who gets them. */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Cookies from "@effect/platform/Cookies"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
@@ -194,6 +195,18 @@ for (const client of clients) {
       }).pipe(provide))
   })
 }
+
+describe("node:http", () => {
+  it.scoped("a password in the URL, with or without a name, goes past the cache", () =>
+    Effect.gen(function*() {
+      const { url } = yield* origin(who({ "cache-control": "max-age=60" }))
+      const { get } = yield* caching()
+      const as = (user: string) => Effect.map(get(url.replace("//", `//${user}@`)), ({ body }) => body)
+      assert.strictEqual(yield* as(":secret"), "1 Basic OnNlY3JldA==")
+      assert.strictEqual(yield* as("ada:secret"), "2 Basic YWRhOnNlY3JldA==")
+      assert.strictEqual((yield* get(url)).body, "3 nobody")
+    }).pipe(Effect.provide([Memory.layer(), NodeHttpClient.layer])))
+})
 
 describe("fetch", () => {
   it.scoped("fields of RequestInit are part of the key as others are", () =>

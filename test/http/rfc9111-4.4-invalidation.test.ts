@@ -1,6 +1,11 @@
 /** RFC 9111 §4.4: invalidation by unsafe methods. */
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
+import * as HttpCache from "effect-caching/HttpCache"
+import * as Effect from "effect/Effect"
 import { invalidatedUrls, isInvalidating } from "../../src/internal/http/invalidation.js"
+import { memory, serve } from "./support.js"
 
 describe("RFC 9111 §4.4: what is stored ends", () => {
   it("by a non-error answer to an unsafe method, or to one that is not known", () => {
@@ -10,6 +15,27 @@ describe("RFC 9111 §4.4: what is stored ends", () => {
     }
     for (const method of ["GET", "HEAD", "OPTIONS", "TRACE"]) assert.isFalse(isInvalidating(method, 200))
   })
+
+  for (const [how, failing] of [["fails", Effect.fail], ["dies", Effect.die]] as const) {
+    it.scoped(`by an answer with which the app ${how}`, () =>
+      Effect.gen(function*() {
+        let runs = 0
+        const page = Effect.sync(() =>
+          HttpServerResponse.text(`page ${++runs}`, { headers: { "cache-control": "max-age=60" } })
+        )
+        const app = Effect.flatMap(
+          HttpServerRequest.HttpServerRequest,
+          ({ method, url }) =>
+            method === "GET" ? page : failing(HttpServerResponse.empty({ status: url === "/bad" ? 400 : 303 }))
+        )
+        const { ask, get } = yield* serve(HttpCache.middleware()(app))
+        for (const path of ["/good", "/bad"]) yield* get(path)
+        assert.strictEqual((yield* ask("/good", { method: "POST" })).status, 303)
+        assert.strictEqual((yield* ask("/bad", { method: "POST" })).status, 400)
+        assert.strictEqual((yield* get("/good")).body, "page 3")
+        assert.strictEqual((yield* get("/bad")).body, "page 2")
+      }).pipe(Effect.provide(memory())))
+  }
 
   it("under the target, Location and Content-Location", () => {
     assert.deepStrictEqual(

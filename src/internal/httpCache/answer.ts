@@ -8,6 +8,7 @@
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
 import * as Cookies from "@effect/platform/Cookies"
+import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
@@ -16,6 +17,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Cache from "../../Cache.js"
 import type { Forward } from "../http/cacheStatus.js"
+import type { Fields } from "../http/fields.js"
 import { isFresh } from "../http/freshness.js"
 import { invalidatedUrls, isInvalidating } from "../http/invalidation.js"
 import { ruleKey } from "../http/noVarySearch.js"
@@ -76,25 +78,35 @@ const handleRequest = (
 
 /**
  * RFC 9111 §4.4: before the answer is sent, as whoever gets it may ask at once. Where its client has left, what was
- * changed stays so: an app that was interrupted may have been done with it.
+ * changed stays so: an app that was interrupted may have been done with it. A failure may be an answer, as a redirect.
  */
 const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest): App =>
-  Effect.onExit(site.app, (exit) => {
-    const { headers, status } = exit._tag === "Success"
-      ? exit.value
-      : { headers: {}, status: Cause.isInterrupted(exit.cause) ? 200 : 500 }
-    if (!isInvalidating(request.method, status)) return Effect.void
-    const { isSearching, rules } = site.policy
-    const url = Rules.urlOf(request, rules)
-    const keys = url === undefined ? [] : invalidatedUrls(url, headers)
-      .flatMap((url) => Rules.keysOfUrl(url, rules.query, rules.host) ?? [])
-      .flatMap((key) => isSearching ? [key, ruleKey(key)] : [key])
-    return Effect.catchAll(
-      Cache.invalidateMany(site.cache, keys),
-      (error) =>
-        Effect.logWarning(`HttpCache ${site.policy.name}: an answer that is old now may stay: ${error.message}`)
-    )
-  })
+  Effect.onExit(site.app, (exit) =>
+    exit._tag === "Success"
+      ? invalidateFor(site, request, exit.value)
+      : Cause.isInterrupted(exit.cause)
+      ? invalidateFor(site, request, { headers: {}, status: 200 })
+      : Effect.flatMap(
+        HttpServerError.causeResponse(exit.cause),
+        ([response]) => invalidateFor(site, request, response)
+      ))
+
+const invalidateFor = (
+  site: Site,
+  request: HttpServerRequest.HttpServerRequest,
+  { headers, status }: { readonly headers: Fields; readonly status: number }
+): Effect.Effect<void, never, any> => {
+  if (!isInvalidating(request.method, status)) return Effect.void
+  const { isSearching, rules } = site.policy
+  const url = Rules.urlOf(request, rules)
+  const keys = url === undefined ? [] : invalidatedUrls(url, headers)
+    .flatMap((url) => Rules.keysOfUrl(url, rules.query, rules.host) ?? [])
+    .flatMap((key) => isSearching ? [key, ruleKey(key)] : [key])
+  return Effect.catchAll(
+    Effect.asVoid(Cache.invalidateMany(site.cache, keys)),
+    (error) => Effect.logWarning(`HttpCache ${site.policy.name}: an answer that is old now may stay: ${error.message}`)
+  )
+}
 
 const ask = (question: Policy["unless"], request: HttpServerRequest.HttpServerRequest): Effect.Effect<boolean> =>
   question === undefined ? Effect.succeed(false) : question(request)

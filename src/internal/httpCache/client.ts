@@ -67,8 +67,8 @@ const asked = (
 ): HttpServerRequest.HttpServerRequest | undefined => {
   const made = UrlParams.makeUrl(request.url, request.urlParams, Option.none())
   if (made._tag === "Left") return undefined
-  const { origin, pathname, protocol, search, username } = made.right
-  if ((protocol !== "http:" && protocol !== "https:") || username !== "") return undefined
+  const { origin, password, pathname, protocol, search, username } = made.right
+  if ((protocol !== "http:" && protocol !== "https:") || username !== "" || password !== "") return undefined
   const init = Context.getOption(caller, FetchHttpClient.RequestInit)
   return detached({
     method: request.method,

@@ -69,7 +69,7 @@ export class Doors implements Entrance {
     const place = placeOf(fiber)
     return place.backend.unsafe === undefined
       ? nothing
-      : { remember: door.remembering(site, place), warning: undefined }
+      : { remember: door.remembering(site, place, source), warning: undefined }
   }
 }
 
@@ -91,6 +91,8 @@ interface Parts {
 
 interface Sent {
   readonly site: Site
+  /** Of the requests that it was sent to: a router may have led others elsewhere. */
+  readonly methods: Set<string | undefined>
   prepared: Prepared | undefined
 }
 
@@ -98,23 +100,29 @@ class Door {
   /** Where the app finds its entries, once it has sent one. */
   private open: { readonly site: Site; readonly place: Place } | undefined
   private sent = new WeakMap<Stored.Answer, Sent>()
+  /** Fields by which middleware may take a request for another one, and that came to the cache with all as it was. */
+  private readonly unchanged = new Set<string>()
   private closings = 0
 
   close(): void {
     this.closings++
     this.open = undefined
     this.sent = new WeakMap()
+    this.unchanged.clear()
   }
 
   /** For a request that has come to the cache: what it sends may be sent from here. */
-  remembering(site: Site, place: Place): (stored: Stored.Answer) => void {
+  remembering(site: Site, place: Place, { headers, method }: Http.IncomingMessage): (stored: Stored.Answer) => void {
     const { closings } = this
+    for (const name of Rules.forwarding) if (headers[name] !== undefined) this.unchanged.add(name)
     return (stored) => {
       // Another app may be behind the door now.
       if (this.closings !== closings) return
       if (this.open !== undefined && this.open.place.backend !== place.backend) this.sent = new WeakMap()
       this.open = { site, place }
-      if (!this.sent.has(stored)) this.sent.set(stored, { site, prepared: undefined })
+      const sent = this.sent.get(stored)
+      if (sent === undefined) this.sent.set(stored, { site, methods: new Set([method]), prepared: undefined })
+      else sent.methods.add(method)
     }
   }
 
@@ -137,6 +145,7 @@ class Door {
   ): boolean {
     const headers = request.headers as Fields
     if (headers["range"] !== undefined) return false
+    if (Rules.forwarding.some((name) => headers[name] !== undefined && !this.unchanged.has(name))) return false
     if (policy.obedience !== "ignore" && (headers["cache-control"] ?? headers["pragma"]) !== undefined) return false
     const url = request.url!
     const visit = Rules.visit({ method: request.method!.toUpperCase(), url, originalUrl: url, headers }, policy.rules)
@@ -150,7 +159,7 @@ class Door {
     const found = variant === undefined ? first : findHere(cache, variant.key, place)
     if (found?.value._tag !== "Answer") return false
     const sent = this.sent.get(found.value)
-    if (sent === undefined) return false
+    if (sent?.methods.has(request.method) !== true) return false
     const { site } = sent
     const asking: Asking = {
       site,

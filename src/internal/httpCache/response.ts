@@ -57,14 +57,16 @@ export const setCookiesOf = ({ cookies, headers }: Response.HttpServerResponse):
 /**
  * The response whose client notices where its stream fails half-way, or is not as long as it said: Node's server would
  * end it as if it were whole, and the next response on the connection would begin where the client expects the rest.
+ * What came by no connection is left as it is: a client knows itself whether a body is whole, and may have decoded it.
  */
 export const brokenOff = (
   response: Response.HttpServerResponse,
   request: HttpServerRequest.HttpServerRequest
 ): Response.HttpServerResponse => {
   const { body, headers } = response
-  if (body._tag !== "Stream") return response
-  const { socket } = (request.source ?? {}) as { readonly socket?: { readonly destroy?: () => void } }
+  const source: unknown = request.source
+  if (body._tag !== "Stream" || source === undefined) return response
+  const { socket } = source as { readonly socket?: { readonly destroy?: () => void } }
   const stream = Stream.tapErrorCause(
     ofLength(body.stream, headers["content-length"]),
     () => Effect.sync(() => socket?.destroy?.())
