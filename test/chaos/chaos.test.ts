@@ -54,8 +54,8 @@ const subjects: Record<string, Effect.Effect<Chaos.Subject, unknown, Scope.Scope
     const proxy = yield* FaultProxy.make(server)
     // One process: another would wait ten seconds for a lock whose release was lost.
     const backend = yield* Uwsgi.make({ port: proxy.port, timeout })
-    // Writes are some seven requests in a row, in turn with others to their key.
-    const bound = 10 * timeout + 1_000
+    // Writes are some seven requests in a row, each with a time-out, in turn with the others to their key.
+    const bound = 21 * timeout + 1_000
     return { backends: [backend], direct: backend, proxies: [proxy], timeout, bound, mayMiss: true }
   }),
   RedisSentinel: Effect.gen(function*() {

@@ -354,10 +354,14 @@ export const run = (
       const random = seeded(seed - 1 - index)
       const again = Effect.gen(function*() {
         for (const key of shared) {
-          const value = yield* Cache.getOrSet(strict, key, Effect.sync(() => valueOf(key, random)))
-          judge(key, value, "getOrSet in the end")
-          const second = yield* Cache.getOrSet(strict, key, Effect.dieMessage("loaded twice"))
-          if (second.nonce !== value.nonce) problems.push(`getOrSet in the end: ${key} is not kept`)
+          const call = Cache.getOrSet(strict, key, Effect.sync(() => valueOf(key, random)))
+          // A request of before that was lost and comes now may void a lease, or be taken for a miss.
+          for (let left = mayMiss ? 5 : 1; left > 0; left--) {
+            const value = yield* call
+            judge(key, value, "getOrSet in the end")
+            if ((yield* call).nonce === value.nonce) break
+            if (left === 1) problems.push(`getOrSet in the end: ${key} is not kept`)
+          }
         }
       })
       const exit = yield* Effect.exit(Effect.provideService(again, CacheBackend, backend))
