@@ -313,6 +313,8 @@ export const method: {
     key: (self: any, ...args: ReadonlyArray<any>) => [instance(self), key === undefined ? givenOf(args) : key(...args)],
     keyTags: (call: [self: any, ...args: ReadonlyArray<any>]) => [tagOf(call[0]), ...keyTags?.(call) ?? []]
   })
+  const again = (changed: Partial<MethodOptions<any, any, any, any, any>>) =>
+    method(f, { ...options, ...changed, schema: options.schema })
   const invalidateInstance = (self: any, how?: { readonly mode?: "hard" | "soft" | undefined }) =>
     Effect.suspend(() => Cache.invalidateTags([tagOf(self)], how))
   return Object.assign(memoized, {
@@ -325,9 +327,9 @@ export const method: {
         cacheKey: (...args: ReadonlyArray<any>) => memoized.cacheKey(self, ...args)
       }),
     invalidateInstance,
-    withTimeToLive: (timeToLive: Cache.Policy<any, any>["timeToLive"]) => method(f, { ...options, timeToLive } as any),
-    withKey: (key: (...args: ReadonlyArray<any>) => unknown) => method(f, { ...options, key } as any)
-  }) as any
+    withTimeToLive: (timeToLive: Cache.Policy<any, any>["timeToLive"]) => again({ timeToLive }),
+    withKey: (key: (...args: ReadonlyArray<any>) => unknown) => again({ key })
+  })
 }
 
 // -----------------------------------------------------------------------------
@@ -398,12 +400,12 @@ export const stream = <Args extends ReadonlyArray<any>, A, E, R, I, CodecR = nev
 ): MemoizedStream<Args, A, E, R, CodecR> => {
   const { maxSize = 10_000, schema, sizeOf = () => 1, storeIf, ...policy } = options
   requireNumber(`Memoize.stream ${JSON.stringify(options.name)}`, "maxSize", maxSize, { min: 1 })
-  const memoized: Memoized<any, any, any, any, any, any, any> = wrap((() => Effect.never) as any, {
+  const memoized: Memoized<any, any, any, any, any, any, any> = wrap((..._: Args): Effect.Effect<any> => Effect.never, {
     ...policy as unknown as Options<any, any, any, any>,
     schema: Schema.Array(schema),
     storeIf: (elements: ReadonlyArray<A>, args: Args) =>
       elements === Streams.tooLong ? false : storeIf?.(elements, args) ?? true
-  } as any)
+  })
   const production = { entries: memoized.cache, f: f as (...args: any) => any, maxSize, sizeOf }
   return Object.assign((...args: Args) => Streams.subscribe(production, args), {
     uncached: f,

@@ -15,7 +15,7 @@ import * as Backend from "../Backend.js"
 import { fromConfig } from "../internal/options.js"
 import * as Client from "../internal/redis/client.js"
 import { Link } from "../internal/redis/link.js"
-import { clientArguments } from "../internal/redis/oneServer.js"
+import { oneServer } from "../internal/redis/oneServer.js"
 import { operations } from "../internal/redis/operations.js"
 import { one } from "../internal/redis/servers.js"
 
@@ -101,8 +101,9 @@ export const make = (options: Options = {}): Effect.Effect<Backend.Backend, Back
     const { Redis } = yield* Client.load(module, kit)
     const link = yield* Effect.acquireRelease(
       Effect.flatMap(
-        clientArguments(options, connectTimeout, kit),
-        ({ args, backOff }) => Client.refusing(() => new Link(new Redis(...args), kit.commandTimeout, { backOff }), kit)
+        oneServer(options, connectTimeout, kit),
+        ({ backOff, clientOf }) =>
+          Client.refusing(() => new Link(clientOf(Redis), kit.commandTimeout, { backOff }), kit)
       ),
       (link) => Effect.promise(() => link.end())
     )

@@ -17,7 +17,7 @@ import { EventBus } from "../CacheEvents.js"
 import { fromConfig, InvalidOption, requireMillis } from "../internal/options.js"
 import * as Client from "../internal/redis/client.js"
 import { Link } from "../internal/redis/link.js"
-import { clientArguments } from "../internal/redis/oneServer.js"
+import { oneServer } from "../internal/redis/oneServer.js"
 import { Subscriber } from "../internal/redis/subscriber.js"
 import { type Bus, InvalidationBus } from "../InvalidationBus.js"
 
@@ -91,8 +91,9 @@ export const make = (options: Options = {}): Effect.Effect<Bus, BackendError, Sc
     const subscribing = { ...options, options: { ...options.options, autoResubscribe: false } }
     const link = yield* Effect.acquireRelease(
       Effect.flatMap(
-        clientArguments(options, connectTimeout, kit),
-        ({ args, backOff }) => Client.refusing(() => new Link(new Redis(...args), kit.commandTimeout, { backOff }), kit)
+        oneServer(options, connectTimeout, kit),
+        ({ backOff, clientOf }) =>
+          Client.refusing(() => new Link(clientOf(Redis), kit.commandTimeout, { backOff }), kit)
       ),
       (link) => Effect.promise(() => link.end())
     )
@@ -108,10 +109,10 @@ export const make = (options: Options = {}): Effect.Effect<Bus, BackendError, Sc
       subscribe: (listener) =>
         Effect.gen(function*() {
           // The options have made a client before.
-          const { args, backOff } = yield* Effect.orDie(clientArguments(subscribing, connectTimeout, kit))
+          const { backOff, clientOf } = yield* Effect.orDie(oneServer(subscribing, connectTimeout, kit))
           const subscriber = yield* Effect.acquireRelease(
             Effect.sync(() =>
-              new Subscriber(new Redis(...args), {
+              new Subscriber(clientOf(Redis), {
                 ...listener,
                 channel,
                 backOff,
@@ -120,9 +121,7 @@ export const make = (options: Options = {}): Effect.Effect<Bus, BackendError, Sc
               })
             ),
             (subscriber) =>
-              Effect.promise(() =>
-                subscriber.end()
-              )
+              Effect.promise(() => subscriber.end())
           )
           yield* Effect.ignore(
             Client.connected((listener) => subscriber.onOutcome(listener), connectTimeout, options, kit)

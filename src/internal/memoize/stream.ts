@@ -2,6 +2,7 @@
  * A cached stream. It is the load of a cache: what a load keeps, a stream keeps
  * too. Who comes while it is produced follows it instead of waiting for its end.
  */
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -39,12 +40,12 @@ const watchersOf = (backend: Backend): Map<string, Set<Watcher>> => {
 
 /** The stream for the arguments: stored, followed or produced. */
 export const subscribe = (options: Options, args: ReadonlyArray<any>): Stream.Stream<any, any, any> =>
-  Stream.unwrapScoped(Effect.contextWithEffect((context) => {
+  Stream.unwrapScoped(Effect.contextWithEffect((context: Context.Context<never>) => {
     const stored = (load: Effect.Effect<ReadonlyArray<any>, any, any>) => Cache.getOrSet(options.entries, args, load)
     const replay = (elements: ReadonlyArray<any>) =>
       elements === tooLong ? options.f(...args) : Stream.fromIterable(elements)
     // In a load the whole value is waited for, with the tags that the load then depends on.
-    return currentLoad(context as any) !== undefined
+    return currentLoad(context) !== undefined
       ? Effect.map(stored(produce(options, args, () => {})), replay)
       : follow(options, args, (load) => Effect.map(stored(load), replay))
   }))

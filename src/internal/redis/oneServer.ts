@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { RedisOptions } from "ioredis"
+import type { Redis, RedisOptions } from "ioredis"
 import type { BackendError } from "../../Backend.js"
 import * as Client from "./client.js"
 import { BackOff } from "./link.js"
@@ -17,17 +17,17 @@ export interface ServerOptions extends Client.ConnectionOptions {
   readonly db?: number | undefined
 }
 
-export interface Arguments {
-  /** Of the constructor of ioredis' `Redis`. */
-  readonly args: [any]
+export interface OneServer {
+  /** A client by ioredis' `Redis`, which is loaded only where it is used. */
+  readonly clientOf: (Client: typeof Redis) => Redis
   readonly backOff: BackOff
 }
 
-export const clientArguments = (
+export const oneServer = (
   options: ServerOptions,
   connectTimeout: number,
   { errorOf }: Client.Kit
-): Effect.Effect<Arguments, BackendError> =>
+): Effect.Effect<OneServer, BackendError> =>
   Effect.suspend(() => {
     const { db, host, path, port } = options
     const url = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url
@@ -39,8 +39,10 @@ export const clientArguments = (
       ...Client.redisOptions(options, connectTimeout, backOff),
       ...Client.withoutUndefined({ db, host, path, port })
     }
-    const args: [any] = url === undefined ? [clientOptions] : [url, clientOptions] as any
-    return Effect.succeed({ args, backOff })
+    return Effect.succeed({
+      clientOf: (Client) => url === undefined ? new Client(clientOptions) : new Client(url, clientOptions),
+      backOff
+    })
   })
 
 /** The url that was given is not told: it may hold a password. */
