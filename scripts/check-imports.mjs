@@ -24,7 +24,7 @@ const rules = [
   // HttpCache's own rooms: what a cached request does. The rules of HTTP are in internal/http.
   {
     files: /^internal\/httpCache\//,
-    may: [/^internal\/(?!cache\/)/, /^internal\/cache\/here$/, /^Cache$/, /^Codec$/],
+    may: [/^internal\/(?!cache\/)/, /^internal\/cache\/(early|here)$/, /^Cache$/, /^Codec$/],
     mayType: [/^Backend$/, /^HttpCache$/],
     packages: [/^node:/]
   },

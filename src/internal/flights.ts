@@ -8,6 +8,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 
@@ -31,6 +32,33 @@ export class Flight {
   ) {
     this.waiters = isBackground ? 0 : 1
   }
+}
+
+/** What a load gives to the call that started its flight, before it is over. */
+export class Advance<A> {
+  private deferred: Deferred.Deferred<A | undefined> | undefined
+  /** What the call ends with: whoever made the call must leave in its place, where it was interrupted just then. */
+  taken: Advanced<A> | undefined
+
+  /** `undefined` where the flight has landed without giving anything. Made where it is waited for: most calls are hits. */
+  get given(): Deferred.Deferred<A | undefined> {
+    return this.deferred ??= Deferred.unsafeMake(FiberId.none)
+  }
+
+  give(value: A): Effect.Effect<void> {
+    return Effect.asVoid(Deferred.succeed(this.given, value))
+  }
+}
+
+/** What a call gets that does not wait any longer: it is counted among those who wait until it leaves. */
+export class Advanced<A> {
+  constructor(
+    readonly value: A,
+    /** Waits for the end of the flight. */
+    readonly landed: Effect.Effect<void>,
+    /** To be run once. */
+    readonly leave: Effect.Effect<void>
+  ) {}
 }
 
 /** What an invalidation concerns: some keys, or all that begin with a prefix. */
@@ -59,25 +87,32 @@ export class Flights {
   /**
    * Joins the flight of `key`, or starts `body` as one. Where joining would make
    * `parent`, the flight that asks, wait for itself, runs `alone` instead. Before either,
-   * runs `joining`.
+   * runs `joining`. Where it started the flight, it may end with an `advance`.
    */
-  run<A, R, R2>(
+  run<A, R, R2, B = never>(
     key: string,
     parent: Flight | undefined,
     body: (flight: Flight) => Effect.Effect<A, never, R>,
     alone: Effect.Effect<A, never, R2>,
-    joining: Effect.Effect<unknown> = Effect.void
-  ): Effect.Effect<A, never, R | R2> {
+    joining: Effect.Effect<unknown> = Effect.void,
+    advance?: Advance<B> | undefined
+  ): Effect.Effect<A | Advanced<B>, never, R | R2> {
     return Effect.uninterruptibleMask((restore) =>
       // Look-up and registration are one synchronous step: a yield in between would let a second leader in.
-      Effect.suspend((): Effect.Effect<A, never, R | R2> => {
+      Effect.suspend((): Effect.Effect<A | Advanced<B>, never, R | R2> => {
         const existing = this.current.get(key)
         if (existing !== undefined) {
           if (parent !== undefined && reaches(existing, parent)) return Effect.zipRight(joining, restore(alone))
           existing.waiters++
           return Effect.zipRight(joining, this.wait(existing, parent, restore))
         }
-        return Effect.flatMap(this.launch(key, false, body), (flight) => this.wait(flight, parent, restore))
+        return Effect.flatMap(
+          this.launch(key, false, body),
+          (flight) =>
+            advance === undefined || parent !== undefined
+              ? this.wait(flight, parent, restore)
+              : this.waitForAdvance(flight, advance, restore)
+        )
       })
     )
   }
@@ -165,6 +200,26 @@ export class Flights {
       }
       return Effect.zipRight(this.leave(flight), exit)
     })
+  }
+
+  private waitForAdvance<A, B>(
+    flight: Flight,
+    advance: Advance<B>,
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A | Advanced<B>> {
+    const landing = Deferred.await(flight.deferred) as Effect.Effect<any>
+    const leaving = this.leave(flight)
+    const { given } = advance
+    flight.fiber!.addObserver(() => Deferred.unsafeDone(given, Exit.succeed(undefined)))
+    return Effect.flatMap(
+      Effect.exit(restore(Deferred.await(given))),
+      (exit): Effect.Effect<A | Advanced<B>> =>
+        exit._tag === "Failure"
+          ? Effect.zipRight(leaving, Effect.failCause(exit.cause))
+          : exit.value === undefined
+          ? Effect.zipRight(leaving, landing)
+          : Effect.succeed(advance.taken = new Advanced(exit.value, Effect.asVoid(Effect.exit(landing)), leaving))
+    )
   }
 
   /** For who was counted as waiting: the last one out ends the load. */

@@ -226,13 +226,17 @@ describe("a body that breaks off is an error or an answer that breaks off, and n
       for (const connection of connections) connection.send(requestOf("/a"))
       yield* reach(20)
       yield* Deferred.succeed(gate, undefined)
-      for (const connection of connections) {
-        const { status } = yield* connection.next()
-        assert.strictEqual(status, 500)
-        assert.notInclude(connection.received(), "half")
+      const answers = yield* Effect.all(connections.map((connection) => Effect.either(connection.next())))
+      // Who asked first had the first half already.
+      assert.strictEqual(answers.filter(({ _tag }) => _tag === "Left").length, 1)
+      for (const [i, answer] of answers.entries()) {
+        if (answer._tag === "Left") continue
+        assert.strictEqual(answer.right.status, 500)
+        assert.notInclude(connections[i]!.received(), "half")
       }
+      const next = yield* connect(port)
       for (const status of ["stored", "hit"]) {
-        const { body, headers } = yield* ask(connections[0]!, "/a")
+        const { body, headers } = yield* ask(next, "/a")
         assert.strictEqual(body.toString(), "whole")
         assert.include(headers["cache-status"], status)
       }

@@ -207,7 +207,7 @@ describe("bodies that are not stored", () => {
       yield* Deferred.succeed(more, undefined)
       const reply = yield* Fiber.join(asking)
       assert.strictEqual(reply.body, "first second third")
-      assert.strictEqual(reply.headers["cache-status"], missed)
+      assert.strictEqual(reply.headers["cache-status"], `${missed}; detail=streamed`)
       assert.isTrue(isClosed)
     }).pipe(provide))
 

@@ -19,6 +19,8 @@ export interface Connection {
   readonly next: (method?: string) => Effect.Effect<Answer, Error>
   /** Waits for the first byte that no answer has taken, or the end. */
   readonly begun: Effect.Effect<void>
+  /** Waits until what came has this in it; fails where the connection ends before. */
+  readonly sees: (text: string) => Effect.Effect<void, Error>
   /** Stops and goes on reading, as a client that is slow does. */
   readonly pause: () => void
   readonly resume: () => void
@@ -141,6 +143,14 @@ export const connect = (port: number): Effect.Effect<Connection, Error, Scope.Sc
           }
           return isEnded ? Effect.fail(new Error(`broken off after ${pending.length} bytes`)) : undefined
         }),
+      sees: (text) =>
+        until(() =>
+          Buffer.concat(all).includes(text)
+            ? Effect.void
+            : isEnded
+            ? Effect.fail(new Error(`broken off without ${text}`))
+            : undefined
+        ),
       begun: until(() => pending.length > 0 || isEnded ? Effect.void : undefined),
       pause: () => void socket.pause(),
       resume: () => void socket.resume(),

@@ -147,7 +147,8 @@ describe("a thousand clients of ten users", () => {
             "left, answered in part": 50,
             collapsed: 3,
             hit: 100,
-            stored: 30
+            stored: 30,
+            streamed: 3
           }
           for (const [what, times] of Object.entries(least)) {
             assert.isAtLeast(counts[what] ?? 0, times, `${what}, ${told}`)

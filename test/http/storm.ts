@@ -132,7 +132,7 @@ const client = (storm: Storm, report: Report, changed: Map<string, number>, i: n
         if (problem !== undefined) report.problems.push(`${told}: ${problem}, ${headers["cache-status"]}`)
         count(String(status))
         const cache = headers["cache-status"] ?? ""
-        for (const what of ["hit", "collapsed", "stored", "ttl=-"]) if (cache.includes(what)) count(what)
+        for (const what of ["hit", "collapsed", "stored", "streamed", "ttl=-"]) if (cache.includes(what)) count(what)
         if (asking.method === "POST") {
           changed.set(asking.path, Math.max(changed.get(asking.path) ?? 0, Number(body)))
         } else if (status === 200 && headers["etag"] !== undefined) {

@@ -16,7 +16,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import { type Backend, BackendError, CacheBackend, type TagVersion } from "../../Backend.js"
-import type { Flight } from "../flights.js"
+import { type Advance, Advanced, type Flight } from "../flights.js"
 import { isRefreshDue } from "../freshness.js"
 import { isInProcess } from "../inProcess.js"
 import * as Key from "../key.js"
@@ -63,12 +63,13 @@ export const freshHere = (
 
 const clockOf = (fiber: Fiber.RuntimeFiber<any, any>): Clock.Clock => Observe.clockIn(fiber.currentDefaultServices)
 
-/** Answers from the cache, or loads. */
+/** Answers from the cache, or loads. With an `advance`, whose load this call runs may end it with an `Advanced`. */
 export const getOrSet = (
   policy: Policy,
   userKey: unknown,
   load: Effect.Effect<any, any, any>,
-  isForced: boolean
+  isForced: boolean,
+  advance?: Advance<any> | undefined
 ): Effect.Effect<any, any, any> =>
   Effect.withFiberRuntime((fiber) => {
     const context = fiber.currentContext
@@ -82,7 +83,7 @@ export const getOrSet = (
         return exit
       }
     }
-    const call: Call = { policy, backend, key, userKey, load }
+    const call: Call = { policy, backend, key, userKey, load, advance }
     const current = currentLoad(context)
     if (policy.isPlain && !isForced && isMissUnderWay(backend, key)) {
       Observe.unsafeCount(policy, backend, call.key, "miss", fiber)
@@ -288,7 +289,7 @@ const awaitRefresh = (
 ): Effect.Effect<Exit.Exit<any, any> | undefined, never, any> =>
   Effect.map(
     Effect.timeoutOption(
-      Effect.exit(land(call, current, (flight) => fly(call, flight, found, false), false)),
+      Effect.exit(land({ ...call, advance: undefined }, current, (flight) => fly(call, flight, found, false), false)),
       Duration.millis(patienceMillis)
     ),
     (newer) => {
@@ -311,7 +312,9 @@ const land = (
     const { backend, key } = call
     const joinedAfter = backend.flights.tagInvalidations
     const joining = claimed === undefined ? Effect.void : giveBackUnused(call, claimed)
-    return Effect.flatMap(backend.flights.run(key, current?.flight, body, alone(call), joining), (outcome) => {
+    const flying = backend.flights.run(key, current?.flight, body, alone(call), joining, call.advance)
+    return Effect.flatMap(flying, (outcome) => {
+      if (outcome instanceof Advanced) return Effect.succeed(outcome)
       const { exit } = outcome
       if (exit === undefined || (isForced && !outcome.isLoaded)) return land(call, current, body, isForced)
       const accept = Effect.suspend(() => {

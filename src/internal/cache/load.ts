@@ -17,7 +17,7 @@ import * as Random from "effect/Random"
 import type { Backend, BackendError, Lease, TagVersion } from "../../Backend.js"
 import { remaining } from "../derive.js"
 import { Entry } from "../entry.js"
-import type { Flight } from "../flights.js"
+import type { Advance, Flight } from "../flights.js"
 import { lifetime } from "../freshness.js"
 import { isInProcess } from "../inProcess.js"
 import { pause } from "../pause.js"
@@ -35,6 +35,8 @@ export interface Call {
   /** As the caller gave it. */
   readonly userKey: unknown
   readonly load: Effect.Effect<any, any, any>
+  /** Where the call does not wait for more than what its own load gives it. */
+  readonly advance?: Advance<any> | undefined
 }
 
 /** What a flight brings to those who wait for it. */

@@ -14,7 +14,7 @@ export interface Status {
   readonly isCollapsed?: boolean | undefined
   /** How long the answer is still fresh; negative where it is stale. */
   readonly ttlMillis?: number | undefined
-  /** Why it was neither sent from the cache nor forwarded. */
+  /** §2.8: why it was neither sent from the cache nor forwarded, or what is not known yet. */
   readonly detail?: string | undefined
 }
 
@@ -23,20 +23,24 @@ export const identifierOf = (name: string): string =>
   /^[A-Za-z*]/.test(name) && isToken(name) ? name : `"${name.replace(/["\\]/g, "\\$&").replace(/[^\x20-\x7e]/g, "?")}"`
 
 const statusText = (identifier: string, { detail, forward, isCollapsed, isStored, ttlMillis }: Status): string => {
-  if (detail !== undefined) return `${identifier}; detail=${detail}`
-  const parts = [identifier, forward === undefined ? "hit" : `fwd=${forward}`]
+  const parts = [identifier]
+  if (forward !== undefined) parts.push(`fwd=${forward}`)
+  else if (detail === undefined) parts.push("hit")
   if (ttlMillis !== undefined) parts.push(`ttl=${Math.floor(ttlMillis / 1000)}`)
   if (isStored === true) parts.push("stored")
   if (isCollapsed === true) parts.push("collapsed")
+  if (detail !== undefined) parts.push(`detail=${detail}`)
   return parts.join("; ")
 }
 
 /** In one word, for people and for tools that know no `Cache-Status`. */
 export const plainStatus = ({ detail, forward, ttlMillis }: Status): "HIT" | "STALE" | "MISS" | "BYPASS" =>
-  detail !== undefined
-    ? "MISS"
-    : forward === undefined
-    ? ttlMillis !== undefined && ttlMillis < 0 ? "STALE" : "HIT"
+  forward === undefined
+    ? detail !== undefined
+      ? "MISS"
+      : ttlMillis !== undefined && ttlMillis < 0
+      ? "STALE"
+      : "HIT"
     : forward === "bypass" || forward === "method"
     ? "BYPASS"
     : "MISS"

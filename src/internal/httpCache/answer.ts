@@ -177,6 +177,7 @@ const answerFromCache = (
   const forward: Forward = again?.why ?? (isForced ? "request" : variant === undefined ? "uri-miss" : "vary-miss")
   return Effect.flatMap(throughCache(call, key, variant, isForced, again?.outdated), ({ delivery, outcome }): App => {
     if (site.isMisplaced) return site.app
+    if (outcome === undefined) return deliver(call, delivery!, { forward, detail: "streamed" })
     if (delivery !== undefined) return deliver(call, delivery, { forward, isStored: isStored(outcome) })
     switch (outcome._tag) {
       case "Failed":

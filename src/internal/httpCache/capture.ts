@@ -1,23 +1,32 @@
 /**
  * Reading a body into memory, within bounds, and without losing a byte of one that is
- * out of bounds.
+ * out of bounds. What is read can be passed on as it comes.
  */
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import * as Exit from "effect/Exit"
+import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+
+export interface Capturing {
+  /** The whole body, as it comes; a second use of it dies. Past the bounds it needs the scope of the capture. */
+  readonly stream: Stream.Stream<Uint8Array, unknown>
+  /** Waits for the first bytes, and for what comes with them: whether there is more to wait for. */
+  readonly isUnderWay: Effect.Effect<boolean>
+  readonly captured: Effect.Effect<Captured>
+}
 
 export type Captured =
   /** All of it. */
   | { readonly _tag: "Complete"; readonly bytes: Uint8Array }
   /** The stream failed: what was read is not the body. */
   | { readonly _tag: "Broken"; readonly cause: Cause.Cause<unknown> }
-  /** Too long, or too slow: all of it, read on from where the capture stopped; of one use. */
-  | { readonly _tag: "OutOfBounds"; readonly stream: Stream.Stream<Uint8Array, unknown> }
+  /** Too long, or too slow. */
+  | { readonly _tag: "OutOfBounds" }
 
 /** Why reading stopped: the stream ended, there is more, or it failed. */
 type End = "end" | "more" | Cause.Cause<unknown>
@@ -37,48 +46,84 @@ export const concat = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   return bytes
 }
 
-/** Reads the stream in `scope`, which must stay open for as long as an `OutOfBounds` stream is used. */
+/** What comes in one packet is read in one turn of the event loop. */
+const turn = Effect.async<void>((resume) => {
+  const next = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(next))
+})
+
+/** Reads the stream in `scope`: what is not read by its end is never read. */
 export const capture = (
   stream: Stream.Stream<Uint8Array, unknown>,
   { maxBytes, timeout }: Bounds,
   scope: Scope.Scope
-): Effect.Effect<Captured> =>
+): Effect.Effect<Capturing> =>
   Effect.gen(function*() {
     const pull = yield* Scope.extend(Stream.toPull(stream), scope)
-    let read: Array<Uint8Array> = []
+    const passed = yield* Mailbox.make<Uint8Array, unknown>()
+    const begun = yield* Deferred.make<void>()
+    const settled = yield* Deferred.make<End>()
+    const read: Array<Uint8Array> = []
     let size = 0
-    let isOutOfTime = false
-    const reading: Effect.Effect<End> = Effect.matchCauseEffect(pull, {
+    let isSettled = false
+    let isPassed = false
+    let hasMore = false
+
+    const settle = (end: End) => {
+      if (isSettled) return
+      isSettled = true
+      if (end !== "end") read.length = 0
+      Deferred.unsafeDone(settled, Exit.succeed(end))
+      Deferred.unsafeDone(begun, Exit.void)
+    }
+    const stop = (end: End) => {
+      hasMore = end === "more"
+      passed.unsafeDone(typeof end === "string" ? Exit.void : Exit.failCause(end))
+      settle(end)
+    }
+    const reading: Effect.Effect<void> = Effect.matchCauseEffect(pull, {
       onSuccess: (chunk) => {
         for (const part of chunk) {
-          read.push(part)
+          passed.unsafeOffer(part)
+          // A copy: who made it or gets it may write to it before all is there.
+          if (!isSettled) read.push(part.slice())
           size += part.length
         }
-        return isOutOfTime || size > maxBytes ? Effect.succeed<End>("more") : reading
+        if (isSettled || size > maxBytes) return Effect.sync(() => stop("more"))
+        if (size > 0) Deferred.unsafeDone(begun, Exit.void)
+        return reading
       },
-      onFailure: (cause) => Effect.succeed<End>(Option.getOrElse(Cause.flipCauseOption(cause), () => "end" as const))
+      onFailure: (cause) =>
+        Effect.sync(() => stop(Option.getOrElse(Cause.flipCauseOption(cause), () => "end" as const)))
     })
+    // Whoever reads on must not wait for what nobody reads any more.
+    yield* Scope.addFinalizerExit(
+      scope,
+      () => Effect.withFiberRuntime((fiber) => Effect.sync(() => passed.unsafeDone(Exit.interrupt(fiber.id()))))
+    )
     // In a fiber of its own: interrupting a pull for being late would lose what it was about to read.
-    const reader = yield* Effect.forkIn(reading, scope)
-    const taken = () => {
-      const parts = Chunk.fromIterable(read)
-      read = []
-      return parts
-    }
-    /** What was read and not taken yet, and what comes after it. */
-    const rest = (end: End): Stream.Stream<Uint8Array, unknown> =>
-      Stream.concat(
-        Stream.fromChunk(taken()),
-        end === "end" ? Stream.empty : end === "more" ? Stream.fromPull(Effect.succeed(pull)) : Stream.failCause(end)
+    yield* Effect.forkIn(reading, scope)
+    // Not by `Effect.timeout`: an interruption that comes just as it begins is lost until its time is over.
+    yield* Effect.forkIn(Effect.delay(Effect.sync(() => settle("more")), timeout), scope)
+
+    return {
+      stream: Stream.suspend(() => {
+        if (isPassed) return Stream.die(new Error("a body that is read as it comes can be read once"))
+        isPassed = true
+        return Stream.concat(
+          Mailbox.toStream(passed),
+          Stream.suspend(() => hasMore ? Stream.fromPull(Effect.succeed(pull)) : Stream.empty)
+        )
+      }),
+      isUnderWay: Effect.map(Effect.zipRight(Deferred.await(begun), turn), () => !isSettled),
+      captured: Effect.map(
+        Deferred.await(settled),
+        (end): Captured =>
+          end === "end"
+            ? { _tag: "Complete", bytes: concat(read) }
+            : end === "more"
+            ? { _tag: "OutOfBounds" }
+            : { _tag: "Broken", cause: end }
       )
-    const end = yield* Effect.timeoutOption(Fiber.join(reader), timeout)
-    if (end._tag === "None") {
-      isOutOfTime = true
-      return {
-        _tag: "OutOfBounds",
-        stream: Stream.concat(Stream.fromChunk(taken()), Stream.unwrap(Effect.map(Fiber.join(reader), rest)))
-      }
     }
-    if (end.value === "end") return { _tag: "Complete", bytes: concat(read) }
-    return end.value === "more" ? { _tag: "OutOfBounds", stream: rest("more") } : { _tag: "Broken", cause: end.value }
   })

@@ -106,6 +106,14 @@ export const compressOf = (
   }
 }
 
+/** Whether a body of these fields is stored in more forms than its own, if it is long enough. */
+export const hasForms = (
+  compress: Compress | undefined,
+  headers: Fields,
+  targets: ReadonlyArray<string> | undefined
+): compress is Compress =>
+  compress !== undefined && isOfType(headers["content-type"], compress.types) && isTransformable(headers, targets)
+
 /** The forms of a body about to be stored: those that are shorter than it. */
 export const formsOf = (
   compress: Compress | undefined,
@@ -113,8 +121,7 @@ export const formsOf = (
   targets: ReadonlyArray<string> | undefined,
   body: Uint8Array | undefined
 ): Effect.Effect<ReadonlyArray<Form>> =>
-  compress === undefined || body === undefined || body.length < compress.minBytes ||
-    !isOfType(headers["content-type"], compress.types) || !isTransformable(headers, targets)
+  body === undefined || !hasForms(compress, headers, targets) || body.length < compress.minBytes
     ? Effect.succeed([])
     : Effect.map(
       Effect.forEach(compress.codings, ({ run }) => run(body), { concurrency: "unbounded" }),

@@ -8,16 +8,19 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import * as Cache from "../../Cache.js"
+import { getOrSetUntil, isInLoad } from "../cache/early.js"
 import { currentAge } from "../http/freshness.js"
 import * as Rules from "../http/request.js"
 import type * as Stored from "../http/stored.js"
 import { covers } from "../http/target.js"
 import { maxNames } from "../http/vary.js"
-import { type Delivery, letGo, load, type Loaded, Owner } from "./load.js"
+import { load, type Loaded } from "./load.js"
+import { type Delivery, letGo, Owner, type Taken } from "./owner.js"
 import { detached, isSent } from "./request.js"
 import { isUnderRule } from "./search.js"
 import {
@@ -33,12 +36,6 @@ import {
   variantOf
 } from "./site.js"
 
-export interface Taken {
-  readonly outcome: Outcome
-  /** Present where this call's own load brought the outcome. */
-  readonly delivery: Delivery | undefined
-}
-
 export const throughCache = (
   call: Call,
   key: ReadonlyArray<unknown>,
@@ -46,25 +43,30 @@ export const throughCache = (
   isForced: boolean,
   /** What is to be validated, where it is not what the cache finds. */
   outdated: Stored.Answer | undefined
-): Effect.Effect<Taken, never, any> => {
-  const { cache } = call.site
-  // The wait may be interrupted, the step from the cache's answer to the scope that comes with it must not be.
-  return Effect.uninterruptible(Effect.suspend(() => {
-    const owner = new Owner()
+): Effect.Effect<Taken<Outcome>, never, any> => {
+  // From the cache's answer to the scope that comes with it nothing may be interrupted.
+  return Effect.uninterruptible(Effect.withFiberRuntime((fiber) => {
+    const owner = new Owner<Outcome>()
     const loading = loadFor(call, owner, key, variant, outdated)
-    const asking = isForced ? Cache.refresh(cache, key, loading) : Cache.getOrSet(cache, key, loading)
-    return Effect.flatMap(
-      Effect.exit(Effect.interruptible(asking)),
-      (exit): Effect.Effect<Taken, never, any> =>
-        exit._tag === "Failure"
-          ? Effect.zipRight(owner.take(undefined), Effect.failCause(exit.cause))
-          : Effect.flatMap(owner.take(exit.value), (delivery) =>
-            Effect.as(
-              delivery?.scope === undefined ? Effect.void : closeWithRequest(delivery.scope),
-              { outcome: exit.value, delivery }
-            ))
+    return Effect.tap(
+      owner.take(
+        (advance) => getOrSetUntil(call.site.cache, key, loading, isForced, advance),
+        scopeToSendIn(call, fiber)
+      ),
+      ({ delivery }) => delivery?.scope === undefined ? Effect.void : closeWithRequest(delivery.scope)
     )
   }))
+}
+
+/**
+ * The scope in which a response can be sent before its load is over. There is none where its body may be needed to
+ * answer: to compare validators; and none in a load, which is to know what it was made of when it ends.
+ */
+const scopeToSendIn = ({ visit }: Call, { currentContext }: Fiber.RuntimeFiber<any, any>): Scope.Scope | undefined => {
+  const { ifModifiedSince, ifNoneMatch } = visit.preconditions
+  return ifNoneMatch !== undefined || ifModifiedSince !== undefined || isInLoad(currentContext)
+    ? undefined
+    : Option.getOrUndefined(Context.getOption(currentContext as Context.Context<any>, Scope.Scope))
 }
 
 const closeWithRequest = (scope: Scope.CloseableScope): Effect.Effect<void> =>
@@ -77,7 +79,7 @@ const closeWithRequest = (scope: Scope.CloseableScope): Effect.Effect<void> =>
 /** The app, for the request as the key covers it. */
 const loadFor = (
   call: Call,
-  owner: Owner,
+  owner: Owner<Outcome>,
   key: ReadonlyArray<unknown>,
   variant: Variant | undefined,
   outdated: Stored.Answer | undefined
@@ -87,7 +89,7 @@ const loadFor = (
       const { site } = call
       return Effect.flatMap(
         restore(Effect.flatMap(Cache.previous, (previous) =>
-          validate(call, usablePrevious(call, variant, previous ?? outdated)))),
+          validate(call, usablePrevious(call, variant, previous ?? outdated), (delivery) => owner.begin(delivery)))),
         ({ kept, loaded, request }) =>
           Effect.flatMap(
             isSent(request)
@@ -117,26 +119,41 @@ interface Validation {
 }
 
 /** The app's answer to a request that validates `previous`, if there is one. */
-const validate = (call: Call, previous: Stored.Answer | undefined): Effect.Effect<Validation, never, any> => {
+const validate = (
+  call: Call,
+  previous: Stored.Answer | undefined,
+  begin: (delivery: Delivery) => Effect.Effect<void>
+): Effect.Effect<Validation, never, any> => {
   const { site, visit } = call
   const request = requestOf(call, previous === undefined ? visit.fields : { ...visit.fields, ...previous.validating })
   return Effect.flatMap(
-    load(asIf(call, request), request, visit, site.policy.load, previous),
+    load(
+      asIf(call, request),
+      request,
+      visit,
+      site.policy.load,
+      previous,
+      (delivery) =>
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) => isSent(request) || isBetterThanError(previous, now) ? Effect.void : begin(delivery)
+        )
+    ),
     (loaded) =>
       loaded._tag === "Mistaken"
-        ? Effect.zipRight(letGo(loaded.delivery), validate(call, undefined))
+        ? Effect.zipRight(letGo(loaded.delivery), validate(call, undefined, begin))
         : Effect.map(Clock.currentTimeMillis, (now): Validation => ({
           request,
           loaded,
-          kept: previous !== undefined && isError(loaded) &&
-              currentAge(previous, now) < previous.lifetimeMillis + previous.ifErrorMillis
-            ? previous
-            : undefined
+          kept: isError(loaded) && isBetterThanError(previous, now) ? previous : undefined
         }))
   )
 }
 
 /** RFC 5861 §4 */
+const isBetterThanError = (previous: Stored.Answer | undefined, now: number): boolean =>
+  previous !== undefined && currentAge(previous, now) < previous.lifetimeMillis + previous.ifErrorMillis
+
 const isError = (loaded: Loaded): boolean => {
   switch (loaded._tag) {
     case "Failed":

@@ -4,7 +4,7 @@
  * 1. the app runs in a scope of its own, for the request that the key covers
  * 2. the pre-response handlers it added are applied: cookies they set are seen here
  * 3. the rules decide on the response; one that may not be stored is left as it is
- * 4. its body is read, within bounds
+ * 4. its body is read, within bounds; where that takes time, it is passed on as it is read
  * 5. the scope is closed, or handed to the request that the response is for
  */
 import * as Cookies from "@effect/platform/Cookies"
@@ -28,66 +28,9 @@ import type { Answer } from "../http/stored.js"
 import { freshened, isAbout } from "../http/validation.js"
 import { mergeVary } from "../http/vary.js"
 import { type Bounds, capture, type Captured } from "./capture.js"
-import { type Compress, formsOf } from "./compress.js"
+import { type Compress, formsOf, hasForms } from "./compress.js"
+import type { Delivery, Handler } from "./owner.js"
 import { fromBytes, setCookiesOf, withCookies, withVary } from "./response.js"
-
-// -----------------------------------------------------------------------------
-// the one that a response is for
-// -----------------------------------------------------------------------------
-
-/** What one request may have and no other: a response in the scope it lives in, or a failure. */
-export interface Delivery {
-  readonly exit: Exit.Exit<Response.HttpServerResponse, any>
-  /** The pre-response handlers that the app added and that were not applied. */
-  readonly handler: Handler
-  /** Open until the response is sent; `undefined` where it needs none. */
-  readonly scope: Scope.CloseableScope | undefined
-}
-
-/** Pre-response handlers. */
-export type Handler = Option.Option<HttpApp.PreResponseHandler>
-
-/**
- * The request whose call runs the load. It may be gone when the load is done, and a
- * load in the background is nobody's: what is delivered then is let go.
- */
-export class Owner {
-  private delivered: { readonly outcome: object; readonly delivery: Delivery } | undefined
-  private isGone = false
-
-  /** Called by the load: `delivery` goes with `outcome`. */
-  deliver(outcome: object, delivery: Delivery): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.isGone) return letGo(delivery)
-      this.delivered = { outcome, delivery }
-      return Effect.void
-    })
-  }
-
-  /** Called by the request, once, with what the cache answered: what was delivered, if the answer is its own. */
-  take(outcome: unknown): Effect.Effect<Delivery | undefined> {
-    return Effect.suspend(() => {
-      const { delivered } = this
-      this.isGone = true
-      this.delivered = undefined
-      if (delivered === undefined || delivered.outcome === outcome) return Effect.succeed(delivered?.delivery)
-      return Effect.as(letGo(delivered.delivery), undefined)
-    })
-  }
-}
-
-export const letGo = ({ exit, scope }: Delivery): Effect.Effect<void> =>
-  Effect.zipRight(
-    Effect.sync(() => exit._tag === "Success" && discard(exit.value)),
-    scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
-  )
-
-/** A file that Node has opened stays open until somebody says otherwise. */
-const discard = ({ body }: Response.HttpServerResponse): void => {
-  if (body._tag !== "Raw" || typeof body.body !== "object" || body.body === null) return
-  const { destroy } = body.body as { readonly destroy?: unknown }
-  if (typeof destroy === "function") destroy.call(body.body)
-}
 
 // -----------------------------------------------------------------------------
 // the load
@@ -149,18 +92,22 @@ export const unbaked = ({ exit, handler }: Baked): Effect.Effect<Response.HttpSe
     exit
   )
 
-/** Runs the app for `request`, which validates `previous` if there is one. `exchange` is what the rules are to know of it. */
+/**
+ * Runs the app for `request`, which validates `previous` if there is one. `exchange` is what the rules are to know of it.
+ * `begin` is given a response that may be stored, where its body takes time: to be sent as it is read.
+ */
 export const load = (
   app: Effect.Effect<Response.HttpServerResponse, any, any>,
   request: HttpServerRequest.HttpServerRequest,
   exchange: Pick<Visit, "isAuthorized" | "isOneUsers" | "isPersonal">,
   rules: LoadRules,
-  previous: Answer | undefined
+  previous: Answer | undefined,
+  begin: (delivery: Delivery) => Effect.Effect<void>
 ): Effect.Effect<Loaded, never, any> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.make(), (scope) =>
       Effect.flatMap(
-        Effect.exit(restore(Scope.extend(run(app, request, exchange, rules, previous, scope), scope))),
+        Effect.exit(restore(Scope.extend(run(app, request, exchange, rules, previous, begin, scope), scope))),
         (exit) =>
           exit._tag === "Success" && exit.value.delivery.scope !== undefined
             ? exit
@@ -174,6 +121,7 @@ const run = (
   { isAuthorized, isOneUsers, isPersonal }: Pick<Visit, "isAuthorized" | "isOneUsers" | "isPersonal">,
   rules: LoadRules,
   previous: Answer | undefined,
+  begin: (delivery: Delivery) => Effect.Effect<void>,
   scope: Scope.CloseableScope
 ): Effect.Effect<Loaded, never, any> =>
   Effect.gen(function*() {
@@ -190,6 +138,7 @@ const run = (
     if (isValidated && !isAbout(received.headers, previous.headers)) {
       return { _tag: "Mistaken", delivery: { exit, handler, scope: undefined } }
     }
+    const receivedAt = yield* Clock.currentTimeMillis
     const response = isValidated ? validated(previous, received) : received
     const deliveryOf = (response: Response.HttpServerResponse, isOpen: boolean): Delivery => ({
       exit: Exit.succeed(withVary(response, rules.addedVary)),
@@ -214,33 +163,41 @@ const run = (
       isAuthorized,
       isPersonal,
       requestedAt,
-      receivedAt: yield* Clock.currentTimeMillis
+      receivedAt
     }, rules)
     if (verdict._tag === "NotStorable") return notStored(verdict.reason, response, true)
 
+    const dated = withDate(response, receivedAt)
+    const compress = isOneUsers ? undefined : rules.compress
+    const formsVary = hasForms(compress, dated.headers, rules.targets) ? ["Accept-Encoding"] : []
     const body = isValidated
       ? { _tag: "Complete", bytes: previous.body } as const
-      : yield* materialise(response, rules.bounds, scope)
+      : yield* materialise(
+        dated,
+        rules.bounds,
+        scope,
+        (stream) => begin(deliveryOf(withVary(streamed(dated, stream), formsVary), false))
+      )
     switch (body._tag) {
       case "Broken":
         return failed(Cause.die(Cause.squash(body.cause)))
       case "Unreadable":
-        return notStored("body", response, true)
+        return notStored("body", dated, true)
       case "OutOfBounds":
-        return notStored("body", streamed(response, body.stream), true)
+        return notStored("body", streamed(dated, body.stream), true)
     }
-    const own = complete(response, body.bytes)
+    const own = complete(dated, body.bytes)
     if (!(yield* rules.storeIf(own, request))) return notStored("refused", own, false)
     const forms = isValidated
       ? formsStill(response.headers, rules, previous)
-      : yield* formsOf(isOneUsers ? undefined : rules.compress, response.headers, rules.targets, body.bytes)
+      : yield* formsOf(compress, response.headers, rules.targets, body.bytes)
     const now = yield* Clock.currentTimeMillis
     const answer = answerOf(own, body.bytes, forms, verdict, now, rules, rules.tags(own, request))
     return {
       _tag: "Answered",
       answer,
       vary: verdict.vary,
-      delivery: deliveryOf(inForm(withValidators(own, answer), answer, request), false)
+      delivery: deliveryOf(inForm(withValidator(own, answer), answer, request), false)
     }
   })
 
@@ -280,12 +237,15 @@ export const validated = (previous: Answer, notModified: Response.HttpServerResp
   )
 }
 
-/** The response with the date and the validator that the next ones will have. */
-const withValidators = (response: Response.HttpServerResponse, { headers }: Answer): Response.HttpServerResponse =>
-  Response.setHeaders(response, {
-    date: response.headers["date"] ?? headers["date"],
-    etag: response.headers["etag"] ?? headers["etag"]
-  })
+/** Node would give every answer a new one, and an answer's age is counted from it. */
+const withDate = (response: Response.HttpServerResponse, receivedAt: number): Response.HttpServerResponse =>
+  response.headers["date"] === undefined ? Response.setHeader(response, "date", formatDate(receivedAt)) : response
+
+/** The response with the validator that the next ones will have. */
+const withValidator = (response: Response.HttpServerResponse, { headers }: Answer): Response.HttpServerResponse =>
+  response.headers["etag"] === undefined && headers["etag"] !== undefined
+    ? Response.setHeader(response, "etag", headers["etag"])
+    : response
 
 export const answerOf = (
   response: Response.HttpServerResponse,
@@ -297,7 +257,6 @@ export const answerOf = (
   tags: ReadonlyArray<string>
 ): Answer => {
   const headers = storedFields(response.headers, verdict.except)
-  // Node would give every answer a new one, and an answer's age is counted from it.
   headers["date"] ??= formatDate(receivedAt)
   if (response.status === 200 && body !== undefined && rules.etag !== undefined) headers["etag"] ??= rules.etag(body)
   const vary = mergeVary(headers["vary"], rules.addedVary)
@@ -333,7 +292,9 @@ export const answerOf = (
 type Materialised =
   | { readonly _tag: "Complete"; readonly bytes: Uint8Array | undefined }
   | { readonly _tag: "Unreadable" }
-  | Exclude<Captured, { readonly _tag: "Complete" }>
+  | Extract<Captured, { readonly _tag: "Broken" }>
+  /** All of it, of one use. */
+  | { readonly _tag: "OutOfBounds"; readonly stream: HttpBody.Stream["stream"] }
 
 const utf8 = new TextEncoder()
 const unreadable: Materialised = { _tag: "Unreadable" }
@@ -341,7 +302,9 @@ const unreadable: Materialised = { _tag: "Unreadable" }
 const materialise = (
   response: Response.HttpServerResponse,
   bounds: Bounds,
-  scope: Scope.Scope
+  scope: Scope.Scope,
+  /** Told of a body that comes bit by bit. */
+  begin: (stream: HttpBody.Stream["stream"]) => Effect.Effect<void>
 ): Effect.Effect<Materialised> => {
   const { body } = response
   const declared = response.headers["content-length"]
@@ -370,22 +333,24 @@ const materialise = (
       if (/^text\/event-stream/i.test(type) || Number(declared ?? 0) > bounds.maxBytes) {
         return Effect.succeed(unreadable)
       }
-      return Effect.map(
-        capture(body.stream, bounds, scope),
-        (captured) =>
-          captured._tag === "Complete" && declared !== undefined && declared !== String(captured.bytes.length)
-            // Shorter or longer than it said: broken off, and the client must notice.
-            ? {
-              _tag: "Broken",
-              cause: Cause.die(new Error(`a body of ${captured.bytes.length} bytes, declared as ${declared}`))
-            }
-            : captured
-      )
+      return Effect.gen(function*() {
+        const { captured, isUnderWay, stream } = yield* capture(body.stream, bounds, scope)
+        if (yield* isUnderWay) yield* begin(stream)
+        const end = yield* captured
+        if (end._tag === "OutOfBounds") return { _tag: "OutOfBounds", stream }
+        return end._tag === "Complete" && declared !== undefined && declared !== String(end.bytes.length)
+          // Shorter or longer than it said: broken off, and the client must notice.
+          ? {
+            _tag: "Broken",
+            cause: Cause.die(new Error(`a body of ${end.bytes.length} bytes, declared as ${declared}`))
+          }
+          : end
+      })
     }
   }
 }
 
-/** The response with the rest of its body. */
+/** The response with its body as it is read. */
 const streamed = (
   response: Response.HttpServerResponse,
   stream: HttpBody.Stream["stream"]

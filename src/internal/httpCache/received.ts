@@ -181,6 +181,11 @@ const abandon = (response: ClientResponse.HttpClientResponse): Effect.Effect<voi
 /** A response that is not read holds its connection until it is collected, as a client's own does. */
 const unread = new FinalizationRegistry<Effect.Effect<void>>((close) => Effect.runFork(close))
 
+const fieldsOf = (headers: Headers.Headers, cookies: Cookies.Cookies): Headers.Headers =>
+  Headers.fromInput(
+    Cookies.isEmpty(cookies) ? headers : { ...headers, "set-cookie": Cookies.toSetCookieHeaders(cookies) }
+  )
+
 /** A response in memory, for `request`; `undefined` where it has a body that is not. */
 export const inMemory = (
   request: ClientRequest.HttpClientRequest,
@@ -195,9 +200,7 @@ export const inMemory = (
     request,
     {
       status,
-      headers: Headers.fromInput(
-        Cookies.isEmpty(cookies) ? headers : { ...headers, "set-cookie": Cookies.toSetCookieHeaders(cookies) }
-      ),
+      headers: fieldsOf(headers, cookies),
       cookies,
       remoteAddress: Option.none()
     },
@@ -215,15 +218,17 @@ export const passing = (
   const direct = received.get(source)
   const head: Head = {
     status: answer.status,
-    headers: Headers.fromInput(
-      direct === undefined
-        ? answer.headers
-        : { ...direct.headers, ...Headers.fromInput({ "cache-status": answer.headers["cache-status"] }) }
-    ),
+    headers: direct === undefined
+      ? fieldsOf(answer.headers, answer.cookies)
+      : Headers.fromInput({
+        ...direct.headers,
+        ...Headers.fromInput({ "cache-status": answer.headers["cache-status"] })
+      }),
     cookies: answer.cookies,
     remoteAddress: direct?.remoteAddress ?? Option.none()
   }
-  const stream = Stream.suspend(() => {
+  let reading: "none" | "stream" | "bytes" = "none"
+  const once = Stream.suspend(() => {
     unread.unregister(response)
     return Stream.ensuring(
       Stream.catchAll(source, (error) =>
@@ -233,11 +238,25 @@ export const passing = (
       close
     )
   })
-  const bytes = Effect.map(Stream.runCollect(stream), (parts) => concat(Array.from(parts)))
-  const response: ClientResponse.HttpClientResponse = new CachedResponse(request, head, {
-    bytes: Effect.runSync(Effect.cached(bytes)),
-    stream
+  const again = Effect.suspend(() =>
+    Effect.fail(
+      new ResponseError({ request, response, reason: "Decode", description: "the body has been read as a stream" })
+    )
+  )
+  const whole = Effect.runSync(
+    Effect.cached(Effect.map(Stream.runCollect(once), (parts) => concat(Array.from(parts))))
+  )
+  const bytes = Effect.suspend(() => {
+    if (reading === "stream") return again
+    reading = "bytes"
+    return whole
   })
+  const stream = Stream.suspend(() => {
+    if (reading !== "none") return Stream.fromEffect(Effect.map(bytes, (bytes) => bytes.slice()))
+    reading = "stream"
+    return once
+  })
+  const response: ClientResponse.HttpClientResponse = new CachedResponse(request, head, { bytes, stream })
   unread.register(response, close, response)
   return response
 }
