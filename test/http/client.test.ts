@@ -266,6 +266,23 @@ for (const client of clients) {
         }
       }).pipe(provide))
 
+    it.scoped("RFC 9111 §4.4: a client that refuses what is not 2xx knows what a redirected POST has changed", () =>
+      Effect.gen(function*() {
+        const { hits, url } = yield* origin((request, response) => {
+          if (request.method === "POST") response.writeHead(303, { location: `${url}/b` }).end()
+          else response.writeHead(200, { "cache-control": "max-age=60" }).end(request.url)
+        })
+        const client = HttpCache.client()(HttpClient.filterStatusOk(yield* HttpClient.HttpClient))
+        const visitAll = Effect.forEach(
+          ["/a", "/b", "/c"],
+          (path) => Effect.flatMap(client.get(url + path), ({ text }) => text)
+        )
+        yield* visitAll
+        assert.strictEqual((yield* Effect.flip(client.post(`${url}/a`))).reason, "StatusCode")
+        yield* visitAll
+        assert.deepStrictEqual(hits.slice(4).map(({ url }) => url), ["/a", "/b"])
+      }).pipe(Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }), provide))
+
     it.scoped("redirects: each hop has its entry where they are followed outside", () =>
       Effect.gen(function*() {
         const { hits, url } = yield* origin((request, response) => {

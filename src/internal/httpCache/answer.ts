@@ -8,6 +8,7 @@
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
 import * as Cookies from "@effect/platform/Cookies"
+import { ResponseError } from "@effect/platform/HttpClientError"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
@@ -86,10 +87,17 @@ const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest):
       ? invalidateFor(site, request, exit.value)
       : Cause.isInterrupted(exit.cause)
       ? invalidateFor(site, request, { headers: {}, status: 200 })
-      : Effect.flatMap(
-        HttpServerError.causeResponse(exit.cause),
-        ([response]) => invalidateFor(site, request, response)
-      ))
+      : Effect.flatMap(answeredBy(exit.cause), (response) => invalidateFor(site, request, response)))
+
+/** The answer that a failure is, or that a client has refused. */
+const answeredBy = (
+  cause: Cause.Cause<unknown>
+): Effect.Effect<{ readonly headers: Fields; readonly status: number }> => {
+  const failure = Cause.failureOption(cause)
+  return failure._tag === "Some" && failure.value instanceof ResponseError && failure.value.reason === "StatusCode"
+    ? Effect.succeed(failure.value.response)
+    : Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
+}
 
 const invalidateFor = (
   site: Site,
