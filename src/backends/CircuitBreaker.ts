@@ -23,7 +23,10 @@ export interface Options {
   readonly failureRate?: number | undefined
   /** How many operations the rate is taken over; with fewer the circuit stays closed. Default: 20. */
   readonly window?: number | undefined
-  /** How long it stays open before one operation is let through as a probe. Default: 1 second. */
+  /**
+   * How long it stays open before one operation is let through as a probe, and how long
+   * that has to answer before another one is. Default: 1 second.
+   */
   readonly resetAfter?: Duration.DurationInput | undefined
 }
 
@@ -56,8 +59,8 @@ class Window {
 type State =
   | { readonly _tag: "Closed"; readonly window: Window }
   | { readonly _tag: "Open"; readonly until: number }
-  /** One operation is on its way to find out. */
-  | { readonly _tag: "HalfOpen" }
+  /** One operation is on its way to find out; it has so long before another one is sent after it. */
+  | { readonly _tag: "HalfOpen"; readonly until: number }
 
 /**
  * `self` behind a circuit breaker. While the circuit is open every operation fails
@@ -98,7 +101,12 @@ export const wrap: {
       const settle = (entered: State, now: number, exit: Exit.Exit<unknown, Backend.BackendError>) => {
         const failure = Exit.isFailure(exit) && exit.cause._tag === "Fail" ? exit.cause.error : undefined
         const isFailure = failure !== undefined && countsAsFailure.has(failure.reason)
-        // What began before the state changed says nothing about the state of now.
+        // A probe that was given up, and comes back well after all, is as good as the one sent after it.
+        if (state._tag === "HalfOpen" && entered._tag === "HalfOpen" && Exit.isSuccess(exit)) {
+          state = { _tag: "Closed", window: new Window(size) }
+          return
+        }
+        // What else began before the state changed says nothing about the state of now.
         if (state !== entered) return
         if (state._tag === "Closed") {
           state.window.add(isFailure)
@@ -114,7 +122,8 @@ export const wrap: {
 
       return Backend.around(self, (method, operation) =>
         Effect.flatMap(Effect.clock, (clock) => {
-          if (state._tag === "Open" && clock.unsafeCurrentTimeMillis() >= state.until) state = { _tag: "HalfOpen" }
+          const now = clock.unsafeCurrentTimeMillis()
+          if (state._tag !== "Closed" && now >= state.until) state = { _tag: "HalfOpen", until: now + resetMillis }
           else if (state._tag !== "Closed") {
             return Effect.fail(
               new Backend.BackendError({

@@ -292,6 +292,40 @@ describe("CircuitBreaker", () => {
       yield* get
     }).pipe(Effect.provide(layer)))
 
+  it.effect("a probe that never answers does not keep it open: another one is sent after it", () =>
+    Effect.gen(function*() {
+      const faulty = yield* Faulty.Faulty
+      yield* faulty.inject(Faulty.fail())
+      yield* Effect.all([reason, reason, reason, reason])
+      yield* TestClock.adjust("1 second")
+      yield* faulty.inject(Faulty.hang)
+      yield* Effect.fork(get)
+      yield* Effect.yieldNow()
+      yield* faulty.heal
+      assert.strictEqual(yield* reason, "Unavailable")
+      yield* TestClock.adjust("1 second")
+      yield* Effect.all([get, get, get])
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("a store that answers well, but later than another probe is sent, closes it", () =>
+    Effect.gen(function*() {
+      const faulty = yield* Faulty.Faulty
+      yield* faulty.inject(Faulty.fail())
+      yield* Effect.all([reason, reason, reason, reason])
+      yield* TestClock.adjust("1 second")
+      yield* faulty.inject(Faulty.delay("1500 millis"))
+      const first = yield* Effect.fork(get)
+      yield* TestClock.adjust("1 second")
+      const second = yield* Effect.fork(get)
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.join(first)
+      yield* faulty.heal
+      yield* Effect.all([get, get, get])
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(second)
+      yield* get
+    }).pipe(Effect.provide(layer)))
+
   it.effect("mistakes of callers do not open it", () =>
     Effect.gen(function*() {
       const self = yield* Backend.CacheBackend
