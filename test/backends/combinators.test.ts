@@ -262,12 +262,18 @@ describe("CircuitBreaker", () => {
       assert.strictEqual(yield* faulty.calls(), 0)
     }).pipe(Effect.provide(layer)))
 
+  /** The circuit has opened, and the next operation is a probe. */
+  const dueForProbe = Effect.gen(function*() {
+    const faulty = yield* Faulty.Faulty
+    yield* faulty.inject(Faulty.fail())
+    yield* Effect.all([reason, reason, reason, reason])
+    yield* TestClock.adjust("1 second")
+    return faulty
+  })
+
   it.effect("lets one probe through after a while, stays open if it fails and closes if it succeeds", () =>
     Effect.gen(function*() {
-      const faulty = yield* Faulty.Faulty
-      yield* faulty.inject(Faulty.fail())
-      yield* Effect.all([reason, reason, reason, reason])
-      yield* TestClock.adjust("1 second")
+      const faulty = yield* dueForProbe
       yield* faulty.resetCalls
       const reasons = yield* Effect.all(Array.from({ length: 10 }, () => reason), { concurrency: "unbounded" })
       assert.strictEqual(yield* faulty.calls(), 1)
@@ -280,10 +286,7 @@ describe("CircuitBreaker", () => {
 
   it.effect("a probe that is interrupted leaves the way open for the next", () =>
     Effect.gen(function*() {
-      const faulty = yield* Faulty.Faulty
-      yield* faulty.inject(Faulty.fail())
-      yield* Effect.all([reason, reason, reason, reason])
-      yield* TestClock.adjust("1 second")
+      const faulty = yield* dueForProbe
       yield* faulty.inject(Faulty.hang)
       const probe = yield* Effect.fork(get)
       yield* Effect.yieldNow()
@@ -294,10 +297,7 @@ describe("CircuitBreaker", () => {
 
   it.effect("a probe that never answers does not keep it open: another one is sent after it", () =>
     Effect.gen(function*() {
-      const faulty = yield* Faulty.Faulty
-      yield* faulty.inject(Faulty.fail())
-      yield* Effect.all([reason, reason, reason, reason])
-      yield* TestClock.adjust("1 second")
+      const faulty = yield* dueForProbe
       yield* faulty.inject(Faulty.hang)
       yield* Effect.fork(get)
       yield* Effect.yieldNow()
@@ -309,10 +309,7 @@ describe("CircuitBreaker", () => {
 
   it.effect("a store that answers well, but later than another probe is sent, closes it", () =>
     Effect.gen(function*() {
-      const faulty = yield* Faulty.Faulty
-      yield* faulty.inject(Faulty.fail())
-      yield* Effect.all([reason, reason, reason, reason])
-      yield* TestClock.adjust("1 second")
+      const faulty = yield* dueForProbe
       yield* faulty.inject(Faulty.delay("1500 millis"))
       const first = yield* Effect.fork(get)
       yield* TestClock.adjust("1 second")
