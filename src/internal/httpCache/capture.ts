@@ -85,8 +85,8 @@ export const capture = (
       onSuccess: (chunk) => {
         for (const part of chunk) {
           passed.unsafeOffer(part)
-          // A copy: who made it or gets it may write to it before all is there.
-          if (!isSettled) read.push(part.slice())
+          // A copy, where `slice` gives a view of a Node buffer: who made it or gets it may write to it before all is there.
+          if (!isSettled) read.push(new Uint8Array(part))
           size += part.length
         }
         if (isSettled || size > maxBytes) return Effect.sync(() => stop("more"))

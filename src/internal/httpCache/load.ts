@@ -308,11 +308,11 @@ const materialise = (
 ): Effect.Effect<Materialised> => {
   const { body } = response
   const declared = response.headers["content-length"]
-  /** The app keeps the bytes it gave, and may write to them. */
+  /** The app keeps the bytes it gave, and may write to them. `slice` would be a view of them, where they are a Node buffer. */
   const copied = (bytes: Uint8Array): Materialised =>
     bytes.length > bounds.maxBytes || (declared !== undefined && declared !== String(bytes.length))
       ? unreadable
-      : { _tag: "Complete", bytes: bytes.slice() }
+      : { _tag: "Complete", bytes: new Uint8Array(bytes) }
   switch (body._tag) {
     case "Empty":
       return Effect.succeed({ _tag: "Complete", bytes: undefined })
