@@ -22,6 +22,7 @@ import { maxNames } from "../http/vary.js"
 import { load, type Loaded } from "./load.js"
 import { type Delivery, letGo, Owner, type Taken } from "./owner.js"
 import { detached, isSent } from "./request.js"
+import { isEndedByClosing } from "./response.js"
 import { isUnderRule } from "./search.js"
 import {
   type App,
@@ -60,11 +61,16 @@ export const throughCache = (
 
 /**
  * The scope in which a response can be sent before its load is over. There is none where its body may be needed to
- * answer: to compare validators; and none in a load, which is to know what it was made of when it ends.
+ * answer: to compare validators; none for who would take what breaks off for all of it; and none in a load, which is
+ * to know what it was made of when it ends.
  */
-const scopeToSendIn = ({ visit }: Call, { currentContext }: Fiber.RuntimeFiber<any, any>): Scope.Scope | undefined => {
+const scopeToSendIn = (
+  { request, visit }: Call,
+  { currentContext }: Fiber.RuntimeFiber<any, any>
+): Scope.Scope | undefined => {
   const { ifModifiedSince, ifNoneMatch } = visit.preconditions
-  return ifNoneMatch !== undefined || ifModifiedSince !== undefined || isInLoad(currentContext)
+  return ifNoneMatch !== undefined || ifModifiedSince !== undefined || isEndedByClosing(request) ||
+      isInLoad(currentContext)
     ? undefined
     : Option.getOrUndefined(Context.getOption(currentContext as Context.Context<any>, Scope.Scope))
 }
