@@ -111,7 +111,8 @@ export const load = (
         (exit) =>
           exit._tag === "Success" && exit.value.delivery.scope !== undefined
             ? exit
-            : Effect.zipRight(Scope.close(scope, exit), exit)
+            // A scope keeps the exit that closed it, and who reads the body as it comes keeps the scope.
+            : Effect.zipRight(Scope.close(scope, Exit.asVoid(exit)), exit)
       ))
   )
 
