@@ -9,11 +9,13 @@ import * as Memory from "effect-caching/backends/Memory"
 import * as Cache from "effect-caching/Cache"
 import * as HttpCache from "effect-caching/HttpCache"
 import * as Faulty from "effect-caching/testing/Faulty"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -309,6 +311,28 @@ describe("a body that takes time", () => {
         assert.include(head, `HTTP/1.1 ${status} `)
         assert.strictEqual(rest, body)
       }
+    }).pipe(provide))
+
+  it.scoped("a function of the program's that fails when it was sent is told of: the client has its answer", () =>
+    Effect.gen(function*() {
+      const logged = yield* Deferred.make<string>()
+      const logger = Logger.make(({ cause, logLevel, message }) => {
+        if (logLevel._tag === "Warning") Deferred.unsafeDone(logged, Exit.succeed(`${message}: ${Cause.pretty(cause)}`))
+      })
+      const { app, open } = yield* ending
+      const tags = () => {
+        throw new Error("no tags")
+      }
+      const { port } = yield* Effect.provide(
+        serve(HttpCache.middleware({ tags })(app)),
+        Logger.replace(Logger.defaultLogger, logger)
+      )
+      const connection = yield* connect(port)
+      connection.send(requestOf("/a"))
+      yield* connection.sees("first 1 ")
+      yield* open
+      assert.strictEqual((yield* connection.next()).body.toString(), "first 1 second 1")
+      assert.include(yield* Deferred.await(logged), "an answer that was sent was not stored: Error: no tags")
     }).pipe(provide))
 
   it.scoped("what is done with it when it was sent does not hold its key for ever", () =>

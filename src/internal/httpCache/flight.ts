@@ -113,9 +113,15 @@ const loadFor = (
           ).pipe(Effect.onInterrupt(() =>
             letGo(loaded.delivery)
           ))
-      )
+      ).pipe(Effect.tapErrorCause((cause) => owner.hasBegun ? unheard(site, cause) : Effect.void))
     })
   )
+
+/** Who would have got the error has the response: without this, nobody would know why nothing is stored. */
+const unheard = ({ policy: { name } }: Site, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Cause.isInterruptedOnly(cause)
+    ? Effect.void
+    : Effect.logWarning(`HttpCache ${name}: an answer that was sent was not stored`, cause)
 
 interface Validation {
   readonly request: HttpServerRequest.HttpServerRequest

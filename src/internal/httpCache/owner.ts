@@ -48,10 +48,15 @@ export class Owner<Outcome> {
   /** What is delivered then is needed for its scope alone: a client that is slow keeps it for long. */
   private isSending = false
   private readonly advance = new Advance<Delivery>()
+  /** Whether its response may have been sent. */
+  hasBegun = false
 
   /** Called by the load, where its response may be sent while its body is read. It has no scope of its own. */
   begin(delivery: Delivery): Effect.Effect<void> {
-    return this.advance.give(delivery)
+    return Effect.suspend(() => {
+      this.hasBegun = true
+      return this.advance.give(delivery)
+    })
   }
 
   /** Called by the load: `delivery` goes with `outcome`. */
