@@ -8,6 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { CacheBackend } from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
 import * as HttpCache from "effect-caching/HttpCache"
+import * as Faulty from "effect-caching/testing/Faulty"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -129,15 +130,20 @@ for (const { layer, name } of clients) {
           setImmediate(() => setImmediate(() => response.end("second")))
         })
         const asked = yield* Deferred.make<void>()
-        const storeIf = () => Effect.zipRight(Deferred.succeed(asked, undefined), Effect.never)
-        const { client } = yield* caching({ storeIf })
+        const faults = yield* Faulty.Faulty
+        yield* faults.inject(Faulty.hang, { methods: ["fill"] })
+        const tags = () => {
+          Deferred.unsafeDone(asked, Exit.void)
+          return []
+        }
+        const { client } = yield* caching({ tags })
         const response = yield* client.get(url)
         const reading = yield* Effect.fork(response.text)
         yield* Deferred.await(asked)
         for (let i = 0; i < 20; i++) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
         yield* Fiber.interrupt(reading)
         assert.strictEqual(flights.size, 1)
-      }).pipe(provide))
+      }).pipe(Effect.provide(Layer.merge(Faulty.layer(Memory.layer()), layer))))
 
     it.scoped("an error in whose place a stale answer is sent closes its connection", () =>
       Effect.gen(function*() {
