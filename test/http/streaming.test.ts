@@ -275,7 +275,9 @@ describe("a body that takes time", () => {
       const before = yield* held
       yield* open
       while (flights.size > 0) yield* turn
-      assert.isBelow((yield* held) - before, 1.5 * 32)
+      // What was let go of just now may be found by a later collection only.
+      const left = Effect.map(held, (after) => after - before)
+      assert.isBelow(yield* Effect.repeat(left, { times: 50, until: (size) => size < 1.5 * 32 }), 1.5 * 32)
     }).pipe(provide))
 
   it.scoped("who is sent a part may write to it: what is stored is what the app gave", () =>
