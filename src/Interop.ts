@@ -140,7 +140,12 @@ export const layerKeyValueStore = (
             Effect.flatMap(Clock.currentTimeMillis, (now) =>
               backend.set(
                 prefix + key,
-                entryOf(keyValueCodec, typeof value === "string" ? utf8.encode(value) : value.slice(), now, retention),
+                entryOf(
+                  keyValueCodec,
+                  typeof value === "string" ? utf8.encode(value) : new Uint8Array(value),
+                  now,
+                  retention
+                ),
                 retention
               ))
           ),

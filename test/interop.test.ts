@@ -92,13 +92,14 @@ describe("Interop", () => {
         assert.deepStrictEqual(yield* store.get("k"), Option.some("v"))
         assert.isTrue(yield* store.has("k"))
         assert.deepStrictEqual(yield* store.modify("k", (v) => v + "!"), Option.some("v!"))
-        const bytes = new Uint8Array([0, 255])
-        yield* store.set("b", bytes)
-        bytes[0] = 9
-        assert.deepStrictEqual(
-          Option.map(yield* store.getUint8Array("b"), (_) => Array.from(_)),
-          Option.some([0, 255])
-        )
+        for (const bytes of [new Uint8Array([0, 255]), Buffer.from([0, 255])]) {
+          yield* store.set("b", bytes)
+          bytes[0] = 9
+          assert.deepStrictEqual(
+            Option.map(yield* store.getUint8Array("b"), (_) => Array.from(_)),
+            Option.some([0, 255])
+          )
+        }
         yield* store.remove("k")
         assert.isFalse(yield* store.has("k"))
         yield* store.clear

@@ -5,11 +5,15 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { assert, describe, it } from "@effect/vitest"
+import { CacheBackend } from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
 import * as HttpCache from "effect-caching/HttpCache"
+import * as Faulty from "effect-caching/testing/Faulty"
 import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -29,6 +33,11 @@ const endless = (headers: Record<string, string>, status = 200): Answer => (_, r
   }
   response.on("drain", more)
   more()
+}
+
+/** Writes, and then no more. */
+const halting: Answer = (_, response) => {
+  response.writeHead(200, fresh).write(piece)
 }
 
 /** By default it makes a connection for each request. */
@@ -104,6 +113,37 @@ for (const { layer, name } of clients) {
           yield* closed
         }
       }).pipe(provide))
+
+    it.scoped("a client with a scope does not wait for the end of what was not read", () =>
+      Effect.gen(function*() {
+        const { closed, url } = yield* origin(halting)
+        const client = HttpCache.client()(HttpClient.withScope(yield* HttpClient.HttpClient))
+        assert.strictEqual(yield* Effect.scoped(Effect.map(client.get(url), ({ status }) => status)), 200)
+        yield* closed
+      }).pipe(provide))
+
+    it.scoped("who reads does not have to wait for what is done with the body in the end", () =>
+      Effect.gen(function*() {
+        const { flights } = yield* CacheBackend
+        const { url } = yield* origin((_, response) => {
+          response.writeHead(200, fresh).write("first ")
+          setImmediate(() => setImmediate(() => response.end("second")))
+        })
+        const asked = yield* Deferred.make<void>()
+        const faults = yield* Faulty.Faulty
+        yield* faults.inject(Faulty.hang, { methods: ["fill"] })
+        const tags = () => {
+          Deferred.unsafeDone(asked, Exit.void)
+          return []
+        }
+        const { client } = yield* caching({ tags })
+        const response = yield* client.get(url)
+        const reading = yield* Effect.fork(response.text)
+        yield* Deferred.await(asked)
+        for (let i = 0; i < 20; i++) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        yield* Fiber.interrupt(reading)
+        assert.strictEqual(flights.size, 1)
+      }).pipe(Effect.provide(Layer.merge(Faulty.layer(Memory.layer()), layer))))
 
     it.scoped("an error in whose place a stale answer is sent closes its connection", () =>
       Effect.gen(function*() {

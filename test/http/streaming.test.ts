@@ -9,17 +9,21 @@ import * as Memory from "effect-caching/backends/Memory"
 import * as Cache from "effect-caching/Cache"
 import * as HttpCache from "effect-caching/HttpCache"
 import * as Faulty from "effect-caching/testing/Faulty"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { redisForFile } from "../support/overBackends.js"
 import { connect, type Connection, requestOf } from "./connection.js"
-import { arrivals, memory, serve } from "./support.js"
+import { arrivals, memory, rawOpen, serve } from "./support.js"
 
 const fresh = { "cache-control": "max-age=60" }
 const bytes = (text: string) => new TextEncoder().encode(text)
@@ -78,7 +82,13 @@ const waiting = (count: number) =>
       while (Array.from(flights["live"]).reduce((sum, { waiters }) => sum + waiters, 0) < count) yield* turn
     }))
 
+const complete = (deferred: Deferred.Deferred<void>) => Deferred.succeed(deferred, undefined)
+
 const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+
+setFlagsFromString("--expose-gc")
+const collect = runInNewContext("gc") as () => void
+const collectGarbage = Effect.zipRight(turn, Effect.zipRight(Effect.sync(collect), turn))
 
 const redis = redisForFile()
 let count = 0
@@ -247,6 +257,104 @@ describe("a body that takes time", () => {
       slow.resume()
       assert.strictEqual((yield* slow.next()).body.length, large.length + 8)
       assert.strictEqual(source.runs, 1)
+    }).pipe(provide))
+
+  it.scoped("of what a slow client has not read there is one copy in memory, however long it takes", () =>
+    Effect.gen(function*() {
+      const { flights } = yield* CacheBackend
+      const part = 1 << 20
+      const parts = Stream.rechunk(Stream.range(1, 32), 1).pipe(Stream.map(() => new Uint8Array(part)))
+      const { app, open } = yield* halting(() => parts)
+      const options = { maxBodyBytes: 64 * part, storeIf: () => Effect.succeed(false) }
+      const { port } = yield* serve(HttpCache.middleware(options)(app))
+      const slow = yield* connect(port)
+      slow.send(requestOf("/a"))
+      yield* slow.sees("first 1 ")
+      slow.pause()
+      const held = Effect.map(collectGarbage, () => process.memoryUsage().arrayBuffers / part)
+      const before = yield* held
+      yield* open
+      while (flights.size > 0) yield* turn
+      // What was let go of just now may be found by a later collection only.
+      const left = Effect.map(held, (after) => after - before)
+      assert.isBelow(yield* Effect.repeat(left, { times: 50, until: (size) => size < 1.5 * 32 }), 1.5 * 32)
+    }).pipe(provide))
+
+  it.scoped("who is sent a part may write to it: what is stored is what the app gave", () =>
+    Effect.gen(function*() {
+      const { app, open } = yield* ending
+      const changing = (change: (part: Uint8Array) => Uint8Array) =>
+        Effect.map((response: HttpServerResponse.HttpServerResponse) =>
+          response.body._tag === "Stream"
+            ? HttpServerResponse.setBody(response, HttpBody.stream(Stream.map(response.body.stream, change)))
+            : response
+        )
+      const ofBuffers = changing((part) => Buffer.from(part))(app)
+      const { port } = yield* serve(changing((part) => part.fill(0))(HttpCache.middleware()(ofBuffers)))
+      const connection = yield* connect(port)
+      connection.send(requestOf("/a"))
+      yield* connection.sees("\0")
+      yield* open
+      assert.strictEqual((yield* connection.next()).body.toString(), "\0".repeat(16))
+      assert.strictEqual((yield* ask(connection)).body.toString(), "first 1 second 1")
+    }).pipe(provide))
+
+  it.scoped("to HTTP/1.0, where it ends with the connection, nothing is sent before it is whole", () =>
+    Effect.gen(function*() {
+      for (const [making, status, body] of [[ending, 200, "first 1 second 1"], [breaking, 500, ""]] as const) {
+        const { app, open } = yield* making
+        const { reach, through } = arrivals()
+        const { port } = yield* serve(through(HttpCache.middleware({ name: String(status) })(app)))
+        const got = yield* Effect.fork(rawOpen(port, "GET /a HTTP/1.0\r\nHost: h\r\n\r\n"))
+        yield* reach(1)
+        for (let turns = 0; turns < 20; turns++) yield* turn
+        yield* open
+        const [head = "", rest] = (yield* Fiber.join(got)).split("\r\n\r\n")
+        assert.include(head, `HTTP/1.1 ${status} `)
+        assert.strictEqual(rest, body)
+      }
+    }).pipe(provide))
+
+  it.scoped("a function of the program's that fails when it was sent is told of: the client has its answer", () =>
+    Effect.gen(function*() {
+      const logged = yield* Deferred.make<string>()
+      const logger = Logger.make(({ cause, logLevel, message }) => {
+        if (logLevel._tag === "Warning") Deferred.unsafeDone(logged, Exit.succeed(`${message}: ${Cause.pretty(cause)}`))
+      })
+      const { app, open } = yield* ending
+      const tags = () => {
+        throw new Error("no tags")
+      }
+      const { port } = yield* Effect.provide(
+        serve(HttpCache.middleware({ tags })(app)),
+        Logger.replace(Logger.defaultLogger, logger)
+      )
+      const connection = yield* connect(port)
+      connection.send(requestOf("/a"))
+      yield* connection.sees("first 1 ")
+      yield* open
+      assert.strictEqual((yield* connection.next()).body.toString(), "first 1 second 1")
+      assert.include(yield* Deferred.await(logged), "an answer that was sent was not stored: Error: no tags")
+    }).pipe(provide))
+
+  it.scoped("what is done with it when it was sent does not hold its key for ever", () =>
+    Effect.gen(function*() {
+      const { flights } = yield* CacheBackend
+      const { app, open, source } = yield* ending
+      const asked = yield* Deferred.make<void>()
+      const storeIf = () => source.runs > 1 ? Effect.succeed(true) : Effect.zipRight(complete(asked), Effect.never)
+      const { port } = yield* serve(HttpCache.middleware({ storeIf })(app))
+      const connection = yield* connect(port)
+      connection.send(requestOf("/a"))
+      yield* connection.sees("first 1 ")
+      yield* open
+      assert.strictEqual((yield* connection.next()).body.toString(), "first 1 second 1")
+      yield* Deferred.await(asked)
+      while (flights.size > 0) {
+        yield* turn
+        yield* TestClock.adjust("1 minute")
+      }
+      assert.strictEqual((yield* ask(connection)).body.toString(), "first 2 second 2")
     }).pipe(provide))
 
   it.scoped("who has all of it has not left: it is stored though its request is over before", () =>

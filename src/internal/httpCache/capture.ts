@@ -17,6 +17,7 @@ export interface Capturing {
   readonly stream: Stream.Stream<Uint8Array, unknown>
   /** Waits for the first bytes, and for what comes with them: whether there is more to wait for. */
   readonly isUnderWay: Effect.Effect<boolean>
+  /** Of one use, as it lets go of what was read: a client that is slow keeps the stream for long. */
   readonly captured: Effect.Effect<Captured>
 }
 
@@ -85,8 +86,8 @@ export const capture = (
       onSuccess: (chunk) => {
         for (const part of chunk) {
           passed.unsafeOffer(part)
-          // A copy: who made it or gets it may write to it before all is there.
-          if (!isSettled) read.push(part.slice())
+          // A copy, where `slice` gives a view of a Node buffer: who made it or gets it may write to it before all is there.
+          if (!isSettled) read.push(new Uint8Array(part))
           size += part.length
         }
         if (isSettled || size > maxBytes) return Effect.sync(() => stop("more"))
@@ -120,7 +121,7 @@ export const capture = (
         Deferred.await(settled),
         (end): Captured =>
           end === "end"
-            ? { _tag: "Complete", bytes: concat(read) }
+            ? { _tag: "Complete", bytes: concat(read.splice(0)) }
             : end === "more"
             ? { _tag: "OutOfBounds" }
             : { _tag: "Broken", cause: end }

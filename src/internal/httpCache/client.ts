@@ -15,6 +15,7 @@ import * as UrlParams from "@effect/platform/UrlParams"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { handle } from "./answer.js"
@@ -181,14 +182,14 @@ const answered = (
     )
   )
 
-/** Closes the scope with the caller's, where it is still open then. */
+/** Closes the scope with the caller's, where it is still open then: who has not read the response by then has left. */
 const closedWith = (scope: Scope.CloseableScope, caller: Caller): Effect.Effect<void> =>
   Option.match(Context.getOption(caller, Scope.Scope), {
     onNone: () => Effect.void,
     onSome: (ofCaller) =>
       Effect.flatMap(Scope.fork(ofCaller, scope.strategy), (child) =>
         Effect.zipRight(
-          Scope.addFinalizer(child, Scope.close(scope, Exit.void)),
+          Scope.addFinalizer(child, Scope.close(scope, Exit.interrupt(FiberId.none))),
           Scope.addFinalizer(scope, Scope.close(child, Exit.void))
         ))
   })

@@ -22,6 +22,7 @@ import { maxNames } from "../http/vary.js"
 import { load, type Loaded } from "./load.js"
 import { type Delivery, letGo, Owner, type Taken } from "./owner.js"
 import { detached, isSent } from "./request.js"
+import { isEndedByClosing } from "./response.js"
 import { isUnderRule } from "./search.js"
 import {
   type App,
@@ -60,11 +61,16 @@ export const throughCache = (
 
 /**
  * The scope in which a response can be sent before its load is over. There is none where its body may be needed to
- * answer: to compare validators; and none in a load, which is to know what it was made of when it ends.
+ * answer: to compare validators; none for who would take what breaks off for all of it; and none in a load, which is
+ * to know what it was made of when it ends.
  */
-const scopeToSendIn = ({ visit }: Call, { currentContext }: Fiber.RuntimeFiber<any, any>): Scope.Scope | undefined => {
+const scopeToSendIn = (
+  { request, visit }: Call,
+  { currentContext }: Fiber.RuntimeFiber<any, any>
+): Scope.Scope | undefined => {
   const { ifModifiedSince, ifNoneMatch } = visit.preconditions
-  return ifNoneMatch !== undefined || ifModifiedSince !== undefined || isInLoad(currentContext)
+  return ifNoneMatch !== undefined || ifModifiedSince !== undefined || isEndedByClosing(request) ||
+      isInLoad(currentContext)
     ? undefined
     : Option.getOrUndefined(Context.getOption(currentContext as Context.Context<any>, Scope.Scope))
 }
@@ -107,9 +113,15 @@ const loadFor = (
           ).pipe(Effect.onInterrupt(() =>
             letGo(loaded.delivery)
           ))
-      )
+      ).pipe(Effect.tapErrorCause((cause) => owner.hasBegun ? unheard(site, cause) : Effect.void))
     })
   )
+
+/** Who would have got the error has the response: without this, nobody would know why nothing is stored. */
+const unheard = ({ policy: { name } }: Site, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Cause.isInterruptedOnly(cause)
+    ? Effect.void
+    : Effect.logWarning(`HttpCache ${name}: an answer that was sent was not stored`, cause)
 
 interface Validation {
   readonly request: HttpServerRequest.HttpServerRequest

@@ -111,7 +111,8 @@ export const load = (
         (exit) =>
           exit._tag === "Success" && exit.value.delivery.scope !== undefined
             ? exit
-            : Effect.zipRight(Scope.close(scope, exit), exit)
+            // A scope keeps the exit that closed it, and who reads the body as it comes keeps the scope.
+            : Effect.zipRight(Scope.close(scope, Exit.asVoid(exit)), exit)
       ))
   )
 
@@ -308,11 +309,11 @@ const materialise = (
 ): Effect.Effect<Materialised> => {
   const { body } = response
   const declared = response.headers["content-length"]
-  /** The app keeps the bytes it gave, and may write to them. */
+  /** The app keeps the bytes it gave, and may write to them. `slice` would be a view of them, where they are a Node buffer. */
   const copied = (bytes: Uint8Array): Materialised =>
     bytes.length > bounds.maxBytes || (declared !== undefined && declared !== String(bytes.length))
       ? unreadable
-      : { _tag: "Complete", bytes: bytes.slice() }
+      : { _tag: "Complete", bytes: new Uint8Array(bytes) }
   switch (body._tag) {
     case "Empty":
       return Effect.succeed({ _tag: "Complete", bytes: undefined })

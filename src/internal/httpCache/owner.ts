@@ -6,8 +6,10 @@
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as Response from "@effect/platform/HttpServerResponse"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -33,6 +35,9 @@ export interface Taken<Outcome> {
   readonly delivery: Delivery | undefined
 }
 
+/** For how long who has the whole of a body waits for its load: what is done with it there must not hold the key for ever. */
+const patience = Duration.minutes(1)
+
 /**
  * The request whose call runs the load. It may be gone when the load is done, and a
  * load in the background is nobody's: what is delivered then is let go.
@@ -40,17 +45,24 @@ export interface Taken<Outcome> {
 export class Owner<Outcome> {
   private delivered: { readonly outcome: Outcome; readonly delivery: Delivery } | undefined
   private isGone = false
+  /** What is delivered then is needed for its scope alone: a client that is slow keeps it for long. */
+  private isSending = false
   private readonly advance = new Advance<Delivery>()
+  /** Whether its response may have been sent. */
+  hasBegun = false
 
   /** Called by the load, where its response may be sent while its body is read. It has no scope of its own. */
   begin(delivery: Delivery): Effect.Effect<void> {
-    return this.advance.give(delivery)
+    return Effect.suspend(() => {
+      this.hasBegun = true
+      return this.advance.give(delivery)
+    })
   }
 
   /** Called by the load: `delivery` goes with `outcome`. */
   deliver(outcome: Outcome, delivery: Delivery): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.isGone) return letGo(delivery)
+      if (this.isGone || (this.isSending && delivery.scope === undefined)) return letGo(delivery)
       this.delivered = { outcome, delivery }
       return Effect.void
     })
@@ -98,6 +110,8 @@ export class Owner<Outcome> {
     { landed, leave, value: { exit, handler } }: Advanced<Delivery>,
     scope: Scope.Scope
   ): Effect.Effect<Taken<Outcome>> {
+    this.isSending = true
+    if (this.delivered?.delivery.scope === undefined) this.delivered = undefined
     let progress: "none" | "part" | "whole" = "none"
     const noting = (response: Response.HttpServerResponse): Response.HttpServerResponse => {
       const body = response.body as HttpBody.Stream
@@ -110,16 +124,23 @@ export class Owner<Outcome> {
     /** Who got another response in its place, of something between, has not left. */
     const hasLeft = (exit: Exit.Exit<unknown, unknown>) =>
       progress === "part" || (progress === "none" && exit._tag === "Failure")
+    const staying = Effect.zipRight(Effect.timeoutOption(landed, patience), leave)
     return Effect.as(
-      Scope.addFinalizerExit(scope, (exit) =>
-        Effect.zipRight(
-          Effect.zipRight(hasLeft(exit) ? Effect.void : landed, leave),
-          this.taken(undefined)
-        )),
+      Scope.addFinalizerExit(
+        scope,
+        (exit) => Effect.zipRight(hasLeft(exit) ? leave : awaiting(staying), this.taken(undefined))
+      ),
       { outcome: undefined, delivery: { exit: Exit.map(exit, noting), handler, scope: undefined } }
     )
   }
 }
+
+/** Waits for the effect. Where the wait is interrupted, the effect goes on. */
+const awaiting = (effect: Effect.Effect<void>): Effect.Effect<unknown> =>
+  Effect.flatMap(
+    Effect.forkDaemon(Effect.interruptible(effect)),
+    (fiber) => Effect.exit(Effect.interruptible(Fiber.await(fiber)))
+  )
 
 export const letGo = ({ exit, scope }: Delivery): Effect.Effect<void> =>
   Effect.zipRight(

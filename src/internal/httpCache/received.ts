@@ -230,13 +230,12 @@ export const passing = (
   let reading: "none" | "stream" | "bytes" = "none"
   const once = Stream.suspend(() => {
     unread.unregister(response)
-    return Stream.ensuring(
-      Stream.catchAll(source, (error) =>
-        error instanceof Broken
-          ? Stream.fail(new ResponseError({ ...error.error, request, response }))
-          : Stream.die(error)),
-      close
-    )
+    const body = Stream.catchAll(source, (error) =>
+      error instanceof Broken
+        ? Stream.fail(new ResponseError({ ...error.error, request, response }))
+        : Stream.die(error))
+    // At its end too, where the wait for what is done with it can be interrupted: a stream's finalizer cannot.
+    return Stream.ensuring(Stream.onEnd(body, Effect.uninterruptible(close)), close)
   })
   const again = Effect.suspend(() =>
     Effect.fail(

@@ -74,6 +74,10 @@ export const brokenOff = (
   return Response.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
 }
 
+/** Whether the end of the connection is that of a body: to HTTP/1.0, which knows no chunks. */
+export const isEndedByClosing = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
+  (source as { readonly httpVersion?: unknown } | undefined)?.httpVersion === "1.0"
+
 const ofLength = (
   stream: Stream.Stream<Uint8Array, unknown>,
   declared: string | undefined
