@@ -143,6 +143,25 @@ for (const storage of storages) {
         assert.strictEqual((yield* client.get("/a")).status, 500)
       }).pipe(provide))
 
+    it.scoped("RFC 5861 §4: is not sent in place of an answer with which the app fails, and ends with it", () =>
+      Effect.gen(function*() {
+        let runs = 0
+        const app = Effect.suspend((): Effect.Effect<HttpServerResponse.HttpServerResponse, unknown> =>
+          ++runs === 2
+            ? Effect.fail(HttpServerResponse.text("gone", { status: 404 }))
+            : runs === 1
+            ? HttpServerResponse.text("1", { headers: { "cache-control": "max-age=10, stale-if-error=60" } })
+            : Effect.fail("broken")
+        )
+        const client = yield* serve(HttpCache.middleware()(app))
+        yield* client.get("/a")
+        yield* TestClock.adjust("14 seconds")
+        const gone = yield* client.get("/a")
+        assert.deepStrictEqual([gone.status, gone.body], [404, "gone"])
+        yield* TestClock.adjust("6 seconds")
+        assert.strictEqual((yield* client.get("/a")).status, 500)
+      }).pipe(provide))
+
     for (const word of ["must-revalidate", "proxy-revalidate", "s-maxage=10", "no-cache"]) {
       it.scoped(`§4.2.4: is never sent in place of an error with ${word}`, () =>
         Effect.gen(function*() {

@@ -157,7 +157,7 @@ const isBetterThanError = (previous: Stored.Answer | undefined, now: number): bo
 const isError = (loaded: Loaded): boolean => {
   switch (loaded._tag) {
     case "Failed":
-      return !Cause.isInterrupted(loaded.cause)
+      return !Cause.isInterrupted(loaded.cause) && isErrorStatus(loaded.status)
     case "NotStored":
       return isErrorStatus(loaded.status)
     case "Answered":
@@ -191,14 +191,12 @@ const outcomeOf = (
 ): Effect.Effect<Outcome, never, any> => {
   const { site, visit } = call
   switch (loaded._tag) {
-    case "Failed": {
-      const isOwn = loaded.delivery.handler._tag === "Some" || Cause.isInterrupted(loaded.cause)
+    case "Failed":
       return Effect.succeed({
         _tag: "Failed",
         cause: loaded.cause,
-        fingerprint: isOwn ? undefined : Rules.fingerprint(visit.fields)
+        fingerprint: loaded.isOwn ? undefined : Rules.fingerprint(visit.fields)
       })
-    }
     case "NotStored":
       return Effect.as(
         Effect.zipRight(
