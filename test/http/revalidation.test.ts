@@ -269,6 +269,9 @@ for (const storage of storages) {
         )
         const none = yield* client.get("/a", { range: "bytes=10-" })
         assert.deepStrictEqual([none.status, none.headers["content-range"]], [416, "bytes */10"])
+        for (const name of ["cache-control", "etag", "age", "content-type"]) {
+          assert.isUndefined(none.headers[name], name)
+        }
         assert.strictEqual((yield* client.get("/a", { range: "bytes=2-4", "if-range": "\"b\"" })).body, "0123456789")
         assert.strictEqual((yield* client.get("/a", { range: "bytes=2-4", "if-range": "\"a\"" })).body, "234")
         assert.strictEqual((yield* client.get("/a", { range: "bytes=2-4", "if-none-match": "\"a\"" })).status, 304)

@@ -30,11 +30,17 @@ import {
   isSelected,
   keepMillis,
   type Outcome,
+  type Ran,
   type Site,
   timeToLiveMillis,
   type Variant,
   variantOf
 } from "./site.js"
+
+/** What a request gets, and what its own load was, if it was that which it got something of. */
+export interface Through extends Taken<Outcome> {
+  readonly ran: Ran | undefined
+}
 
 export const throughCache = (
   call: Call,
@@ -43,17 +49,22 @@ export const throughCache = (
   isForced: boolean,
   /** What is to be validated, where it is not what the cache finds. */
   outdated: Stored.Answer | undefined
-): Effect.Effect<Taken<Outcome>, never, any> => {
+): Effect.Effect<Through, never, any> => {
   // From the cache's answer to the scope that comes with it nothing may be interrupted.
   return Effect.uninterruptible(Effect.withFiberRuntime((fiber) => {
     const owner = new Owner<Outcome>()
-    const loading = loadFor(call, owner, key, variant, outdated)
-    return Effect.tap(
+    let ran: Ran | undefined
+    const loading = loadFor(call, owner, key, variant, outdated, (load) => ran = load)
+    return Effect.flatMap(
       owner.take(
         (advance) => getOrSetUntil(call.site.cache, key, loading, isForced, advance),
         scopeToSendIn(call, fiber)
       ),
-      ({ delivery }) => delivery?.scope === undefined ? Effect.void : closeWithRequest(delivery.scope)
+      (taken) =>
+        Effect.as(
+          taken.delivery?.scope === undefined ? Effect.void : closeWithRequest(taken.delivery.scope),
+          { ...taken, ran }
+        )
     )
   }))
 }
@@ -82,31 +93,38 @@ const loadFor = (
   owner: Owner<Outcome>,
   key: ReadonlyArray<unknown>,
   variant: Variant | undefined,
-  outdated: Stored.Answer | undefined
+  outdated: Stored.Answer | undefined,
+  tell: (ran: Ran) => void
 ): Effect.Effect<Outcome, never, any> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       const { site } = call
+      let isOfStale = false
       return Effect.flatMap(
-        restore(Effect.flatMap(Cache.previous, (previous) =>
-          validate(call, usablePrevious(call, variant, previous ?? outdated), (delivery) => owner.begin(delivery)))),
-        ({ kept, loaded, request }) =>
-          Effect.flatMap(
+        restore(Effect.flatMap(Cache.previous, (previous) => {
+          const found = (previous ?? outdated) as Outcome | undefined
+          isOfStale = found?._tag === "Answer" && isSelected(found, variant)
+          tell({ isOfStale, status: undefined })
+          return validate(call, usablePrevious(call, variant, found), (delivery) => owner.begin(delivery))
+        })),
+        ({ kept, loaded, request }) => {
+          const ran = { isOfStale, status: statusIn(loaded) }
+          tell(ran)
+          return Effect.flatMap(
             isSent(request)
               ? misplaced(site)
               : kept !== undefined
-              ? Effect.as(letGo(loaded.delivery), { _tag: "Kept", answer: kept } as const)
-              : restore(outcomeOf(call, key, variant, loaded)),
+              ? Effect.as(letGo(loaded.delivery), { _tag: "Kept", answer: kept, status: ran.status } as const)
+              : restore(outcomeOf(call, key, variant, loaded, ran)),
             (outcome): Effect.Effect<Outcome> => {
               if (outcome._tag === "Kept") {
                 return Effect.succeed(outcome)
               }
-              site.landed.set(outcome, ++site.loads)
+              site.landed.set(outcome, { ...ran, number: ++site.loads })
               return Effect.as(owner.deliver(outcome, loaded.delivery), outcome)
             }
-          ).pipe(Effect.onInterrupt(() =>
-            letGo(loaded.delivery)
-          ))
+          ).pipe(Effect.onInterrupt(() => letGo(loaded.delivery)))
+        }
       )
     })
   )
@@ -167,15 +185,26 @@ const isError = (loaded: Loaded): boolean => {
   }
 }
 
+/** What the app said. */
+const statusIn = (loaded: Loaded): number => {
+  switch (loaded._tag) {
+    case "Failed":
+      return loaded.status
+    case "Mistaken":
+      return 304
+    default:
+      return loaded.received
+  }
+}
+
 const isErrorStatus = (status: number): boolean => status === 500 || (status >= 502 && status <= 504)
 
 /** The stale answer, if it is this call's: of the generation that counts, and for whoever asks. */
 const usablePrevious = (
   { visit }: Call,
   variant: Variant | undefined,
-  previous: unknown
+  answer: Outcome | undefined
 ): Stored.Answer | undefined => {
-  const answer = previous as Outcome | undefined
   return answer?._tag === "Answer" && isSelected(answer, variant) && isPermitted(answer, visit) &&
       !(variant === undefined && visit.isVarying)
     ? answer
@@ -187,7 +216,8 @@ const outcomeOf = (
   call: Call,
   key: ReadonlyArray<unknown>,
   variant: Variant | undefined,
-  loaded: Loaded
+  loaded: Loaded,
+  ran: Ran
 ): Effect.Effect<Outcome, never, any> => {
   const { site, visit } = call
   switch (loaded._tag) {
@@ -212,7 +242,7 @@ const outcomeOf = (
         !isUnder
           ? Effect.succeed(unstored())
           : variant === undefined
-          ? underUrl(call, loaded)
+          ? underUrl(call, loaded, ran)
           : underVariant(call, variant, loaded))
   }
 }
@@ -238,7 +268,8 @@ const varianceMillis = 24 * 3_600_000
 
 const underUrl = (
   call: Call,
-  { answer, vary }: Extract<Loaded, { readonly _tag: "Answered" }>
+  { answer, vary }: Extract<Loaded, { readonly _tag: "Answered" }>,
+  ran: Ran
 ): Effect.Effect<Outcome, never, any> => {
   const { site, visit } = call
   if (vary.length === 0 && !visit.isVarying) return Effect.succeed(answer)
@@ -252,7 +283,7 @@ const underUrl = (
   // Before the entry that makes it count: who is told how answers vary finds this one.
   const { digest, key } = variantOf(call, variance)
   const selected: Stored.Answer = { ...answer, generation: variance.generation, variant: digest }
-  site.landed.set(selected, site.loads + 1)
+  site.landed.set(selected, { ...ran, number: site.loads + 1 })
   return Effect.as(Cache.refresh(site.cache, key, Effect.succeed<Outcome>(selected)), variance)
 }
 

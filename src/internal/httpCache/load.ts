@@ -40,8 +40,19 @@ import { fromBytes, setCookiesOf, withCookies, withVary } from "./response.js"
 export type Loaded =
   & { readonly delivery: Delivery }
   & (
-    | { readonly _tag: "Answered"; readonly answer: Answer; readonly vary: ReadonlyArray<string> }
-    | { readonly _tag: "NotStored"; readonly reason: Reason | "body" | "refused"; readonly status: number }
+    /** `received`: the status of the app, which may have said that nothing has changed. */
+    | {
+      readonly _tag: "Answered"
+      readonly answer: Answer
+      readonly vary: ReadonlyArray<string>
+      readonly received: number
+    }
+    | {
+      readonly _tag: "NotStored"
+      readonly reason: Reason | "body" | "refused"
+      readonly status: number
+      readonly received: number
+    }
     /** `isOwn`: what it is answered with is for no other request. */
     | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any>; readonly isOwn: boolean; readonly status: number }
     /** A 304 that is not about what was to be validated. */
@@ -131,6 +142,7 @@ const run = (
       _tag: "NotStored",
       reason,
       status: response.status,
+      received: received.status,
       delivery: deliveryOf(response, isOpen)
     })
 
@@ -179,6 +191,7 @@ const run = (
       _tag: "Answered",
       answer,
       vary: verdict.vary,
+      received: received.status,
       delivery: deliveryOf(inForm(withValidator(own, answer), answer, request), false)
     }
   })
