@@ -257,6 +257,32 @@ for (const storage of storages) {
         assert.strictEqual(asked.length, 6)
       }).pipe(provide))
 
+    for (
+      const [name, value] of [
+        ["if-match", "\"other\""],
+        ["if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT"]
+      ] as const
+    ) {
+      it.scoped(`RFC 9111 §4.3.2: the app's 412 by ${name} is sent as it is, by every method, and ends nothing`, () =>
+        Effect.gen(function*() {
+          const app = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers, method }) =>
+            headers[name] === value
+              ? HttpServerResponse.text(`not by ${method}`, { status: 412 })
+              : HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60", etag: "\"a\"" } }))
+          const client = yield* serve(HttpCache.middleware()(app))
+          const refused = (method: string) =>
+            Effect.gen(function*() {
+              const { body, headers, status } = yield* client.ask("/a", { method, headers: { [name]: value } })
+              assert.deepStrictEqual([status, body], [412, method === "HEAD" ? "" : `not by ${method}`], method)
+              assert.include(headers["cache-status"], method === "GET" || method === "HEAD" ? "bypass" : "method")
+            })
+          for (const method of ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]) yield* refused(method)
+          yield* client.get("/a")
+          for (const method of ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]) yield* refused(method)
+          assert.strictEqual((yield* client.get("/a")).headers["cache-status"], "http; hit; ttl=60")
+        }).pipe(provide))
+    }
+
     it.scoped("RFC 9110 §14: a stored body is sent in parts", () =>
       Effect.gen(function*() {
         const { app, asked } = giving({ headers: tagged, body: "0123456789" })
