@@ -108,7 +108,7 @@ const loadFor = (
           return validate(call, usablePrevious(call, variant, found), (delivery) => owner.begin(delivery))
         })),
         ({ kept, loaded, request }) => {
-          const ran = { isOfStale, status: statusIn(loaded) }
+          const ran = { isOfStale, status: statusIn(call, loaded) }
           tell(ran)
           return Effect.flatMap(
             isSent(request)
@@ -185,11 +185,11 @@ const isError = (loaded: Loaded): boolean => {
   }
 }
 
-/** What the app said. */
-const statusIn = (loaded: Loaded): number => {
+/** What the app said. A client that fails has heard nothing. */
+const statusIn = ({ site: { policy } }: Call, loaded: Loaded): number | undefined => {
   switch (loaded._tag) {
     case "Failed":
-      return loaded.status
+      return policy.rules.isOutgoing === true ? undefined : loaded.status
     case "Mistaken":
       return 304
     default:

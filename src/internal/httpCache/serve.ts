@@ -75,7 +75,7 @@ export const deliver = (
 
 /** The error that a stale answer is sent in place of, and whether this request's own load met it. */
 export interface InPlaceOf {
-  readonly status: number
+  readonly status: number | undefined
   readonly isOwn: boolean
 }
 

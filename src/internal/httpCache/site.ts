@@ -28,7 +28,7 @@ export type Outcome =
   /** Its response was for the request that ran it, and for no other. */
   | { readonly _tag: "Unstored" }
   /** Its replacement is an error, and it may be sent in its place. */
-  | { readonly _tag: "Kept"; readonly answer: Stored.Answer; readonly status: number }
+  | { readonly _tag: "Kept"; readonly answer: Stored.Answer; readonly status: number | undefined }
   /** The app failed; shared with requests of the same fingerprint, where it has one. */
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any>; readonly fingerprint: string | undefined }
 
