@@ -130,7 +130,7 @@ export interface Options extends RequestOptions, AnswerOptions {
    * fails, as `RouteNotFound`, is one of them.
    */
   readonly statuses?: ReadonlyArray<number> | Readonly<Record<number, Duration.DurationInput>> | "any" | undefined
-  /** A longer body is sent, not stored. Default: 1 MiB. */
+  /** A longer body is sent, not stored; so is one with headers of more than 32 KiB. Default: 1 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** A stream that takes longer than this is sent, not stored. Default: 5 seconds. */
   readonly captureTimeout?: Duration.DurationInput | undefined
