@@ -93,7 +93,8 @@ export interface Options extends RequestOptions, AnswerOptions {
   /**
    * Which parameters tell entries apart. `"ordered"`: all, in whatever order they come;
    * the values of one name keep theirs. `"exact"`: all, as they come. With `include`
-   * or `exclude` the handler does not see the parameters that are left out. A query
+   * or `exclude` the handler does not see the parameters that are left out, and stored answers say so
+   * to browsers and caches behind, in `No-Vary-Search`. A query
    * that parsers could disagree on (`;`, `#`, broken escapes) is always taken as it is.
    * Default: `"ordered"`.
    */

@@ -15,6 +15,7 @@ import { currentAge } from "../http/freshness.js"
 import { isRangeFor, parseRange, type Range } from "../http/ranges.js"
 import type * as Stored from "../http/stored.js"
 import { without } from "../http/surrogate.js"
+import { isAgreed } from "../http/target.js"
 import { unbaked } from "./bake.js"
 import type { Delivery } from "./owner.js"
 import type { Policy } from "./policy.js"
@@ -52,7 +53,7 @@ export const marked = (site: Site, effect: App, status: Status | ((sent: number)
 
 /** What the call's own load brought. */
 export const deliver = (
-  { site, visit }: Call,
+  call: Call,
   delivery: Delivery,
   forward: Forward,
   ran: Ran | undefined,
@@ -60,18 +61,32 @@ export const deliver = (
 ): App =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     marked(
-      site,
+      call.site,
       Effect.map(unbaked(delivery), (response) =>
         // What is not stored may set cookies, or have a body that must be sent to be closed.
-        status.isStored === true && isNotModified(visit.preconditions, response.status, response.headers, now)
+        status.isStored === true && isNotModified(call.visit.preconditions, response.status, response.headers, now)
           ? Response.empty({
             status: 304,
             headers: notModifiedFields(response.headers),
             cookies: response.cookies
           })
-          : response),
+          : withSearch(call, response)),
       (sent) => ({ ...(ran === undefined ? { forward } : ofRun(forward, ran, sent)), ...status })
     ))
+
+/** With what the key leaves out of the query, unless the app says it, or parsers could disagree on the query. */
+const searchFields = (
+  { site: { policy: { searchField } }, visit }: Asking,
+  headers: Record<string, string>
+): Record<string, string> =>
+  searchField === undefined || headers["no-vary-search"] !== undefined || !isAgreed(visit.primary)
+    ? headers
+    : { ...headers, "no-vary-search": searchField }
+
+const withSearch = (call: Asking, response: Response.HttpServerResponse): Response.HttpServerResponse => {
+  const headers = searchFields(call, response.headers)
+  return headers === response.headers ? response : Response.setHeaders(response, headers)
+}
 
 /** The error that a stale answer is sent in place of, and whether this request's own load met it. */
 export interface InPlaceOf {
@@ -107,6 +122,7 @@ export const responseOf = (
     ...without(fields, policy.removed),
     age: String(Math.floor(ageMillis / 1000))
   }
+  if (policy.searchField !== undefined) headers = searchFields(call, headers)
   const isUnchanged = isNotModified(visit.preconditions, stored.status, headers, now)
   const range = isUnchanged ? undefined : rangeOf(call, stored.status, body, headers, now)
   const sent = isUnchanged ? 304 : range === undefined ? stored.status : range._tag === "Part" ? 206 : 416
