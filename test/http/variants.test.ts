@@ -72,6 +72,35 @@ describe("maxVariants", () => {
     }).pipe(Effect.provide(storeOf(store)))
   }, 60_000)
 
+  it.effect("a hit reads the store once, and twice where answers vary", () => {
+    let reads = 0
+    const store = new class extends Map<string, Uint8Array> {
+      override get(key: string) {
+        reads++
+        return super.get(key)
+      }
+    }()
+    return Effect.gen(function*() {
+      const plain = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60" } })
+      const app = HttpCache.middleware()(
+        Effect.flatMap(
+          HttpServerRequest.HttpServerRequest,
+          ({ url }) => url.includes("/v") ? varying({ runs: 0 }) : Effect.succeed(plain)
+        )
+      )
+      const readsOf = (path: string, headers: Record<string, string> = {}) =>
+        Effect.gen(function*() {
+          yield* askApp(app, path, headers)
+          const before = reads
+          assert.include((yield* askApp(app, path, headers)).headers["cache-status"], "; hit;")
+          return reads - before
+        })
+      assert.strictEqual(yield* readsOf("/a"), 1)
+      assert.strictEqual(yield* readsOf("/v", { "x-kind": "a" }), 2)
+      assert.strictEqual(yield* readsOf("/v", { "x-kind": "b" }), 2)
+    }).pipe(Effect.provide(storeOf(store)))
+  })
+
   it("that is none is refused", () => {
     for (const maxVariants of [0, -1, 1.5, NaN]) {
       assert.throws(() => HttpCache.middleware({ maxVariants }), /maxVariants must be an integer of at least 1/)

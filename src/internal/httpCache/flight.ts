@@ -231,7 +231,10 @@ const outcomeOf = (
       return Effect.as(
         Effect.zipRight(
           site.unstorable.add(nameOf(call, variant), visit, loaded.reason === "body" || loaded.reason === "refused"),
-          replacedBy(call, key, loaded)
+          // Routes that are not there are asked for by who looks for any: there is nothing to end.
+          loaded.delivery.exit._tag === "Failure" && !ran.isOfStale && !call.isForced
+            ? Effect.void
+            : replacedBy(call, key, loaded)
         ),
         unstored()
       )
