@@ -93,7 +93,8 @@ export interface Options extends RequestOptions, AnswerOptions {
   /**
    * Which parameters tell entries apart. `"ordered"`: all, in whatever order they come;
    * the values of one name keep theirs. `"exact"`: all, as they come. With `include`
-   * or `exclude` the handler does not see the parameters that are left out. A query
+   * or `exclude` the handler does not see the parameters that are left out, and stored answers say so
+   * to browsers and caches behind, in `No-Vary-Search`. A query
    * that parsers could disagree on (`;`, `#`, broken escapes) is always taken as it is.
    * Default: `"ordered"`.
    */
@@ -126,10 +127,11 @@ export interface Options extends RequestOptions, AnswerOptions {
    * Which answers are stored. `"any"`: all that say how long they are fresh; whoever can
    * provoke an error then chooses what others get. Default: 200, 203, 204, 300, 301, 302,
    * 307, 308, 404 and 410. As a record, further ones, and how long answers with them are
-   * fresh that do not say so: `{ 404: "10 seconds" }`.
+   * fresh that do not say so: `{ 404: "10 seconds" }`. An answer below 500 with which the app
+   * fails, as `RouteNotFound`, is one of them.
    */
   readonly statuses?: ReadonlyArray<number> | Readonly<Record<number, Duration.DurationInput>> | "any" | undefined
-  /** A longer body is sent, not stored. Default: 1 MiB. */
+  /** A longer body is sent, not stored; so is one with headers of more than 32 KiB. Default: 1 MiB. */
   readonly maxBodyBytes?: number | undefined
   /** A stream that takes longer than this is sent, not stored. Default: 5 seconds. */
   readonly captureTimeout?: Duration.DurationInput | undefined
@@ -277,7 +279,9 @@ export const accelerate = (options: Options = {}): Accelerated => {
 }
 
 /**
- * `middleware` for the routes of an `HttpLayerRouter`: provide it to their layers.
+ * `middleware` for the routes of an `HttpLayerRouter`: provide it to their layers, before
+ * those of sessions and authentication, as the last is the outermost. Routes that change
+ * what others show need it as well: their answers end what is stored.
  *
  * @example
  * ```ts
@@ -304,7 +308,8 @@ export const layerRouter = (options: Options = {}): Layer.Layer<never, never, Ca
 /**
  * `middleware` for a whole `HttpApi`. It is outside the security of the endpoints: keep
  * `authorization` and `cookies` as they are unless every answer is for everybody, and
- * name the fields of your API keys in `credentials`.
+ * name the fields of your API keys in `credentials`. Provide it after `middlewareCors`,
+ * as the first is the outermost.
  *
  * @example
  * ```ts

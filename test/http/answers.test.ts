@@ -1,4 +1,5 @@
 /** What of an answer counts, and what of it is sent. */
+import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
@@ -96,6 +97,44 @@ for (const storage of storages) {
         const others = yield* serve(HttpCache.middleware({ ...options, name: "other" })(other.app))
         for (let i = 0; i < 2; i++) yield* others.get("/a")
         assert.strictEqual(other.source.runs, 2)
+      }).pipe(provide))
+
+    it.scoped("statuses: a page that is not there is stored where the app fails with it too", () =>
+      Effect.gen(function*() {
+        let runs = 0
+        const router = HttpRouter.empty.pipe(
+          HttpRouter.get(
+            "/a",
+            Effect.suspend(() => Effect.fail(HttpServerResponse.text(`${++runs}`, { status: 404 })))
+          ),
+          HttpRouter.get(
+            "/moved",
+            Effect.suspend(() => Effect.die(HttpServerResponse.text(`${++runs}`, { status: 301, headers: fresh })))
+          )
+        )
+        const client = yield* serve(HttpCache.middleware({ statuses: { 404: "10 seconds" } })(router))
+        const seen = (path: string) =>
+          Effect.map(client.get(path), ({ body, headers, status }) => [status, body, headers["cache-status"]])
+        assert.deepStrictEqual(yield* seen("/a"), [404, "1", "http; fwd=uri-miss; stored"])
+        assert.deepStrictEqual(yield* seen("/a"), [404, "1", "http; hit; ttl=10"])
+        assert.deepStrictEqual(yield* seen("/none"), [404, "", "http; fwd=uri-miss; stored"])
+        assert.deepStrictEqual(yield* seen("/none"), [404, "", "http; hit; ttl=10"])
+        assert.deepStrictEqual(yield* seen("/moved"), [301, "2", "http; fwd=uri-miss; stored"])
+        assert.deepStrictEqual(yield* seen("/moved"), [301, "2", "http; hit; ttl=60"])
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(yield* seen("/a"), [404, "3", "http; fwd=uri-miss; stored"])
+      }).pipe(provide))
+
+    it.scoped("statuses: an error with which the app fails is not stored, whatever is said of its status", () =>
+      Effect.gen(function*() {
+        let runs = 0
+        const client = yield* serve(
+          HttpCache.middleware({ timeToLive: "1 minute", statuses: { 500: "1 minute" } })(
+            Effect.suspend(() => ++runs === 1 ? Effect.fail("no") : HttpServerResponse.text(`${runs}`))
+          )
+        )
+        assert.strictEqual((yield* client.get("/a")).status, 500)
+        assert.strictEqual((yield* client.get("/a")).body, "2")
       }).pipe(provide))
 
     it.scoped("tagsFrom: what the field names ends the answer, and clients do not see the field", () =>

@@ -203,10 +203,11 @@ for (const client of clients) {
         const { get } = yield* caching({ staleIfError: "1 hour" })
         yield* get(url)
         yield* TestClock.adjust("2 minutes")
-        for (const hit of [2, 3]) {
+        for (const [hit, said] of [[2, "fwd=stale; fwd-status=503"], [3, "fwd=stale"]] as const) {
           const { body, headers, status } = yield* get(url)
           assert.deepStrictEqual([status, body, hits.length], [200, "good", hit])
           assert.strictEqual(headers["age"], "120")
+          assert.strictEqual(headers["cache-status"], `http-client; ${said}; ttl=-60; detail=stale-if-error`)
         }
       }).pipe(provide))
 

@@ -516,6 +516,45 @@ describe("HttpCache", () => {
       assert.strictEqual(reply.headers["access-control-allow-origin"], "http://a.example")
     }).pipe(Effect.provide(memory())))
 
+  for (
+    const [allowed, allowedOrigins] of [
+      ["of a list", ["http://a.example", "http://b.example"]],
+      ["that a function allows", (origin: string) => /^http:\/\/[ab]\.example$/.test(origin)]
+    ] as const
+  ) {
+    it.scoped(`§2.2: CORS inside the cache, for origins ${allowed}: each has its own, whoever asked first`, () =>
+      Effect.gen(function*() {
+        const { app, source } = counting({ ...fresh, vary: "Accept-Language" })
+        const client = yield* serve(HttpCache.middleware()(HttpMiddleware.cors({ allowedOrigins })(app)))
+        const ask = (origin: string | undefined, language = "en") =>
+          Effect.map(
+            client.get("/a", { "accept-language": language, ...(origin === undefined ? {} : { origin }) }),
+            ({ body, headers }) => [body, headers["access-control-allow-origin"], headers["vary"]]
+          )
+        for (let i = 0; i < 2; i++) {
+          assert.deepStrictEqual(yield* ask(undefined), ["1 /a", undefined, "Accept-Language, Origin"])
+          assert.deepStrictEqual(yield* ask("http://a.example"), [
+            "2 /a",
+            "http://a.example",
+            "Accept-Language, Origin"
+          ])
+          assert.deepStrictEqual(yield* ask("http://b.example"), [
+            "3 /a",
+            "http://b.example",
+            "Accept-Language, Origin"
+          ])
+          assert.deepStrictEqual(yield* ask("http://c.example"), ["4 /a", undefined, "Accept-Language, Origin"])
+          // What the app's answer varies by is not lost by the Vary of CORS.
+          assert.deepStrictEqual(yield* ask("http://a.example", "de"), [
+            "5 /a",
+            "http://a.example",
+            "Accept-Language, Origin"
+          ])
+        }
+        assert.strictEqual(source.runs, 5)
+      }).pipe(Effect.provide(memory())))
+  }
+
   it.scoped("a backend that fails, or is wrong, is as good as none", () =>
     Effect.gen(function*() {
       const { app, source } = counting({ ...fresh, vary: "Accept" })

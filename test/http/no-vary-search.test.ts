@@ -102,6 +102,31 @@ for (const storage of storages) {
     const provide = Effect.provide(memory(storage))
     const cached = HttpCache.middleware({ noVarySearch: true })
 
+    it.scoped("is told of what `query` leaves out of the key, on a miss and on a hit", () =>
+      Effect.gen(function*() {
+        const said = (query: HttpCache.Options["query"], path: string, headers: Record<string, string> = {}) =>
+          Effect.gen(function*() {
+            const app = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60", ...headers } })
+            const client = yield* serve(HttpCache.middleware({ query })(app))
+            const miss = (yield* client.get(path)).headers["no-vary-search"]
+            const hit = yield* client.get(path)
+            assert.include(hit.headers["cache-status"], "hit")
+            assert.strictEqual(hit.headers["no-vary-search"], miss)
+            return miss
+          })
+        const include = { include: ["id", "über"] }
+        const exclude = { exclude: ["utm_source", "utm"] }
+        assert.strictEqual(yield* said(include, "/a?id=1"), "params, except=(\"id\" \"%C3%BCber\")")
+        assert.strictEqual(yield* said({ include: [] }, "/b"), "params")
+        assert.strictEqual(yield* said(exclude, "/c"), "params=(\"utm_source\" \"utm\")")
+        for (const query of [undefined, "exact", "ordered", { exclude: [] }] as const) {
+          assert.isUndefined(yield* said(query, `/d/${JSON.stringify(query)?.length}`))
+        }
+        // Parsers could disagree on it, and the handler has seen all of it.
+        assert.isUndefined(yield* said(exclude, "/e?id=1;utm=2"))
+        assert.strictEqual(yield* said(exclude, "/f?utm=2", { "no-vary-search": "key-order" }), "key-order")
+      }).pipe(provide))
+
     it.scoped("is not heeded unless asked for", () =>
       Effect.gen(function*() {
         const { app, source } = searching(utm)

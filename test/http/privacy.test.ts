@@ -93,6 +93,36 @@ for (const storage of storages) {
           assert.strictEqual(headers["set-cookie"], `sid=${user}`)
       ).pipe(provide))
 
+    for (
+      const [how, end] of [
+        ["fails", (response: Response) => Effect.fail(response)],
+        ["dies", (response: Response) => Effect.die(response)]
+      ] as const
+    ) {
+      // A proxy's address tells requests apart for the app and not for the cache.
+      const asker = (user: string) => ({ "x-forwarded-for": user })
+      const askerOf = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => headers["x-forwarded-for"] ?? "")
+      const text = (user: string, headers: Record<string, string>) =>
+        HttpServerResponse.text(`page of ${user}`, { headers })
+
+      it.scoped(`T15: a cookie in a response with which the app ${how}`, () =>
+        eachHasItsOwn(
+          Effect.flatMap(askerOf, (user) =>
+            Effect.flatMap(HttpServerResponse.setCookie(text(user, {}), "sid", user), end)),
+          {},
+          asker,
+          ({ headers }, user) =>
+            assert.strictEqual(headers["set-cookie"], `sid=${user}`)
+        ).pipe(provide))
+
+      it.scoped(`T14: a private response with which the app ${how}`, () =>
+        eachHasItsOwn(
+          Effect.flatMap(askerOf, (user) => end(text(user, { "cache-control": "private" }))),
+          {},
+          asker
+        ).pipe(provide))
+    }
+
     it.scoped("§2.2: a cookie set by a pre-response handler", () =>
       eachHasItsOwn(
         pageFor({ "cache-control": "public, max-age=60" }, (response, user) =>

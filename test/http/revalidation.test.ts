@@ -143,6 +143,25 @@ for (const storage of storages) {
         assert.strictEqual((yield* client.get("/a")).status, 500)
       }).pipe(provide))
 
+    it.scoped("RFC 5861 §4: is not sent in place of an answer with which the app fails, and ends with it", () =>
+      Effect.gen(function*() {
+        let runs = 0
+        const app = Effect.suspend((): Effect.Effect<HttpServerResponse.HttpServerResponse, unknown> =>
+          ++runs === 2
+            ? Effect.fail(HttpServerResponse.text("gone", { status: 404 }))
+            : runs === 1
+            ? HttpServerResponse.text("1", { headers: { "cache-control": "max-age=10, stale-if-error=60" } })
+            : Effect.fail("broken")
+        )
+        const client = yield* serve(HttpCache.middleware()(app))
+        yield* client.get("/a")
+        yield* TestClock.adjust("14 seconds")
+        const gone = yield* client.get("/a")
+        assert.deepStrictEqual([gone.status, gone.body], [404, "gone"])
+        yield* TestClock.adjust("6 seconds")
+        assert.strictEqual((yield* client.get("/a")).status, 500)
+      }).pipe(provide))
+
     for (const word of ["must-revalidate", "proxy-revalidate", "s-maxage=10", "no-cache"]) {
       it.scoped(`§4.2.4: is never sent in place of an error with ${word}`, () =>
         Effect.gen(function*() {
@@ -238,6 +257,32 @@ for (const storage of storages) {
         assert.strictEqual(asked.length, 6)
       }).pipe(provide))
 
+    for (
+      const [name, value] of [
+        ["if-match", "\"other\""],
+        ["if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT"]
+      ] as const
+    ) {
+      it.scoped(`RFC 9111 §4.3.2: the app's 412 by ${name} is sent as it is, by every method, and ends nothing`, () =>
+        Effect.gen(function*() {
+          const app = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers, method }) =>
+            headers[name] === value
+              ? HttpServerResponse.text(`not by ${method}`, { status: 412 })
+              : HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60", etag: "\"a\"" } }))
+          const client = yield* serve(HttpCache.middleware()(app))
+          const refused = (method: string) =>
+            Effect.gen(function*() {
+              const { body, headers, status } = yield* client.ask("/a", { method, headers: { [name]: value } })
+              assert.deepStrictEqual([status, body], [412, method === "HEAD" ? "" : `not by ${method}`], method)
+              assert.include(headers["cache-status"], method === "GET" || method === "HEAD" ? "bypass" : "method")
+            })
+          for (const method of ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]) yield* refused(method)
+          yield* client.get("/a")
+          for (const method of ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]) yield* refused(method)
+          assert.strictEqual((yield* client.get("/a")).headers["cache-status"], "http; hit; ttl=60")
+        }).pipe(provide))
+    }
+
     it.scoped("RFC 9110 §14: a stored body is sent in parts", () =>
       Effect.gen(function*() {
         const { app, asked } = giving({ headers: tagged, body: "0123456789" })
@@ -250,6 +295,9 @@ for (const storage of storages) {
         )
         const none = yield* client.get("/a", { range: "bytes=10-" })
         assert.deepStrictEqual([none.status, none.headers["content-range"]], [416, "bytes */10"])
+        for (const name of ["cache-control", "etag", "age", "content-type"]) {
+          assert.isUndefined(none.headers[name], name)
+        }
         assert.strictEqual((yield* client.get("/a", { range: "bytes=2-4", "if-range": "\"b\"" })).body, "0123456789")
         assert.strictEqual((yield* client.get("/a", { range: "bytes=2-4", "if-range": "\"a\"" })).body, "234")
         assert.strictEqual((yield* client.get("/a", { range: "bytes=2-4", "if-none-match": "\"a\"" })).status, 304)

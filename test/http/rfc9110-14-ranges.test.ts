@@ -1,5 +1,6 @@
 /** RFC 9110 §14: ranges. */
 import { assert, describe, it } from "@effect/vitest"
+import { unsatisfiableFields } from "../../src/internal/http/fields.js"
 import { isRangeFor, parseRange } from "../../src/internal/http/ranges.js"
 
 describe("RFC 9110 §14.1.2: a range of bytes", () => {
@@ -45,4 +46,32 @@ describe("RFC 9110 §13.1.5: If-Range", () => {
     )
     assert.isFalse(is("nonsense", { "last-modified": "nonsense", date: "nonsense" }))
   })
+})
+
+describe("RFC 9110 §15.5.17: 416 Range Not Satisfiable", () => {
+  it("says the length, and nothing by which a cache behind would keep it", () =>
+    assert.deepStrictEqual(
+      unsatisfiableFields({
+        "accept-ranges": "bytes",
+        "access-control-allow-origin": "*",
+        age: "5",
+        "cache-control": "max-age=60",
+        "cdn-cache-control": "max-age=600",
+        "content-encoding": "br",
+        "content-security-policy": "default-src 'none'",
+        "content-type": "text/plain",
+        date: "Sun, 06 Nov 1994 08:49:37 GMT",
+        etag: "\"a\"",
+        expires: "Sun, 06 Nov 1994 08:59:37 GMT",
+        vary: "Accept-Encoding"
+      }, 10),
+      {
+        "accept-ranges": "bytes",
+        "access-control-allow-origin": "*",
+        "content-range": "bytes */10",
+        "content-security-policy": "default-src 'none'",
+        date: "Sun, 06 Nov 1994 08:49:37 GMT",
+        vary: "Accept-Encoding"
+      }
+    ))
 })

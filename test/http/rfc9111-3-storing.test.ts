@@ -65,6 +65,12 @@ describe("RFC 9111 §3: a response is stored if", () => {
     assert.strictEqual(outcome({ status: 200 }, { statuses: new Set([404]) }), "status")
   })
 
+  it("its fields are no longer than 32 KiB", () => {
+    const others = "cache-controlmax-age=60x".length
+    assert.strictEqual(outcome(says("max-age=60", { x: "x".repeat(32 * 1024 - others) })), 60)
+    assert.strictEqual(outcome(says("max-age=60", { x: "x".repeat(32 * 1024 - others + 1) })), "fields")
+  })
+
   it("it is younger than it is fresh", () => {
     assert.strictEqual(outcome(says("max-age=60", { age: "60" })), "freshness")
     assert.strictEqual(outcome(says("max-age=60", { age: "59" })), 60)

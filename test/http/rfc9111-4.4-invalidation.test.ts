@@ -3,7 +3,9 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as HttpCache from "effect-caching/HttpCache"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { invalidatedUrls, isInvalidating } from "../../src/internal/http/invalidation.js"
 import { memory, serve } from "./support.js"
 
@@ -36,6 +38,31 @@ describe("RFC 9111 §4.4: what is stored ends", () => {
         assert.strictEqual((yield* get("/bad")).body, "page 2")
       }).pipe(Effect.provide(memory())))
   }
+
+  it.scoped("T29: by an unsafe method while the page is being made: what was read before is not stored", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const started = yield* Deferred.make<void>()
+      let value = "old"
+      const app = Effect.gen(function*() {
+        const { method } = yield* HttpServerRequest.HttpServerRequest
+        if (method === "POST") {
+          value = "new"
+          return HttpServerResponse.empty()
+        }
+        const read = value
+        yield* Deferred.succeed(started, undefined)
+        yield* Deferred.await(gate)
+        return HttpServerResponse.text(read, { headers: { "cache-control": "max-age=60" } })
+      })
+      const { ask, get } = yield* serve(HttpCache.middleware()(app))
+      const slow = yield* Effect.fork(get("/a"))
+      yield* Deferred.await(started)
+      yield* ask("/a", { method: "POST" })
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual((yield* Fiber.join(slow)).body, "old")
+      assert.strictEqual((yield* get("/a")).body, "new")
+    }).pipe(Effect.provide(memory())))
 
   it("under the target, Location and Content-Location", () => {
     assert.deepStrictEqual(

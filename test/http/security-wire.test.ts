@@ -1,9 +1,11 @@
 /** Attacks whose rules are tested as functions elsewhere, as bytes on a socket of a real server. */
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as HttpCache from "effect-caching/HttpCache"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { memory, send, serve, storages } from "./support.js"
 
 const fresh = { "cache-control": "public, max-age=60" }
@@ -32,6 +34,18 @@ for (const storage of storages) {
         assert.include(yield* send(port, "/a", ["X-Forwarded-Proto: https"]), "<https>")
         assert.include(yield* send(port, "/a", ["X-Forwarded-Proto: HTTPS"]), "; hit;")
         assert.include(yield* send(port, "/a", ["X-Forwarded-Proto: http"]), "<http>")
+      }).pipe(provide))
+
+    it.scoped("T3: the URL that a handler builds of a request is the one of the key", () =>
+      Effect.gen(function*() {
+        const app = answering((request) => `<${Option.getOrThrow(HttpServerRequest.toURL(request)).href}>`)
+        const { port } = yield* serve(HttpCache.middleware()(HttpMiddleware.xForwardedHeaders(app)))
+        for (const evil of ["X-Forwarded-Proto: evil", "X-Forwarded-Host: evil", "Forwarded: host=evil;proto=https"]) {
+          yield* send(port, "/a", [evil])
+        }
+        assert.include(yield* send(port, "/a"), "<http://good/a>")
+        assert.include(yield* send(port, "/a", ["X-Forwarded-Proto: https"]), "<https://good/a>")
+        assert.include(yield* send(port, "/a"), "<http://good/a>")
       }).pipe(provide))
 
     it.scoped("a parameter cloaked in one that is left out does not reach what others get", () =>

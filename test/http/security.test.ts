@@ -2,9 +2,10 @@
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
+import * as Memory from "effect-caching/backends/Memory"
 import * as HttpCache from "effect-caching/HttpCache"
 import * as Effect from "effect/Effect"
-import { memory, send, serve, storages } from "./support.js"
+import { askApp, memory, send, serve, storages } from "./support.js"
 
 const fresh = { "cache-control": "public, max-age=60" }
 
@@ -138,3 +139,21 @@ for (const storage of storages) {
       }).pipe(provide))
   })
 }
+
+describe("T11: a flood of queries", () => {
+  it.effect("leaves no more entries than the backend holds", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const app = HttpCache.middleware({ clientDirectives: "safe" })(
+        Effect.sync(() => HttpServerResponse.text(`${++runs}`, { headers: fresh }))
+      )
+      for (let i = 0; i < 3_000; i++) yield* askApp(app, `/a?q=${i}`, {})
+      assert.strictEqual(runs, 3_000)
+      let stored = 0
+      for (let i = 0; i < 3_000; i++) {
+        if ((yield* askApp(app, `/a?q=${i}`, { "cache-control": "only-if-cached" })).status === 200) stored++
+      }
+      assert.isAtMost(stored, 200)
+      assert.isAtLeast(stored, 100)
+    }).pipe(Effect.provide(Memory.layer({ maxEntries: 200 }))), 60_000)
+})

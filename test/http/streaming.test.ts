@@ -385,7 +385,10 @@ describe("a body that takes time", () => {
       yield* reach(1)
       yield* open
       const { headers, status } = yield* Fiber.join(asking)
-      assert.deepStrictEqual([status, headers["cache-status"]], [304, "http; fwd=uri-miss; stored"])
+      assert.deepStrictEqual([status, headers["cache-status"]], [
+        304,
+        "http; fwd=uri-miss; fwd-status=200; stored"
+      ])
       assert.strictEqual((yield* client.get("/a")).headers["cache-status"], "http; hit; ttl=60")
       assert.strictEqual(source.runs, 1)
     }).pipe(provide))
@@ -402,7 +405,10 @@ describe("a body that takes time", () => {
       yield* TestClock.adjust("61 seconds")
       const { body, headers } = yield* ask(connection)
       assert.strictEqual(body.toString(), "first 1 second")
-      assert.strictEqual(headers["cache-status"], "http; hit; ttl=-1")
+      assert.strictEqual(
+        headers["cache-status"],
+        "http; fwd=stale; fwd-status=500; ttl=-1; detail=stale-if-error"
+      )
     }).pipe(provide))
 
   it.scoped("in the load of another cache it is whole: what it was made of counts there too", () =>

@@ -2,11 +2,13 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServer from "@effect/platform/HttpServer"
-import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
+import { fromWeb, HttpServerRequest } from "@effect/platform/HttpServerRequest"
+import * as Backend from "effect-caching/Backend"
 import type { CacheBackend } from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Http from "node:http"
 import * as Net from "node:net"
@@ -145,3 +147,20 @@ export const arrivals = (): Arrivals => {
       })
   }
 }
+
+/** A backend over this map, whose bytes can be counted, looked at and changed. */
+export const storeOf = (store: Map<string, Uint8Array>): Layer.Layer<CacheBackend> =>
+  Layer.scoped(
+    Backend.CacheBackend,
+    Backend.fromBytes({ name: "map", isShared: false }, {
+      get: (key) => Effect.sync(() => Option.fromNullable(store.get(key))),
+      set: (key, bytes) => Effect.sync(() => void store.set(key, bytes)),
+      add: (key, bytes) => Effect.sync(() => !store.has(key) && store.set(key, bytes) === store),
+      remove: (key) => Effect.sync(() => store.delete(key)),
+      clear: () => Effect.sync(() => store.clear())
+    })
+  )
+
+/** The app's response to a request, without a server. */
+export const askApp = <E, R>(app: HttpApp.Default<E, R>, path: string, headers: Record<string, string>) =>
+  Effect.provideService(app, HttpServerRequest, fromWeb(new Request(`http://example.com${path}`, { headers })))

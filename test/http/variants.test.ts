@@ -1,39 +1,15 @@
 /** RFC 9111 §4.1, bounded: how many variants of one URL are stored, whatever is sent. */
-import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
-import * as Backend from "effect-caching/Backend"
 import * as HttpCache from "effect-caching/HttpCache"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import type { RequestRules } from "../../src/internal/http/request.js"
 import { variantOf } from "../../src/internal/http/variants.js"
-import { arrivals, memory, serve, storages } from "./support.js"
-
-/** A store in which entries can be counted. */
-const countable = (store: Map<string, Uint8Array>) =>
-  Layer.scoped(
-    Backend.CacheBackend,
-    Backend.fromBytes({ name: "countable", isShared: false }, {
-      get: (key) => Effect.sync(() => Option.fromNullable(store.get(key))),
-      set: (key, bytes) => Effect.sync(() => void store.set(key, bytes)),
-      add: (key, bytes) => Effect.sync(() => !store.has(key) && store.set(key, bytes) === store),
-      remove: (key) => Effect.sync(() => store.delete(key)),
-      clear: () => Effect.sync(() => store.clear())
-    })
-  )
-
-const send = <E, R>(app: HttpApp.Default<E, R>, path: string, headers: Record<string, string>) =>
-  Effect.provideService(
-    app,
-    HttpServerRequest.HttpServerRequest,
-    HttpServerRequest.fromWeb(new Request(`http://example.com${path}`, { headers }))
-  )
+import { arrivals, askApp, memory, serve, storages, storeOf } from "./support.js"
 
 /** Answers with the field it varies by. */
 const varying = (source: { runs: number }, more: Record<string, string> = {}) =>
@@ -86,15 +62,44 @@ describe("maxVariants", () => {
       // As many processes have it: nothing is shared but the store.
       const apps = [0, 1].map(() => HttpCache.middleware({ maxVariants: 16 })(varying(source)))
       for (let i = 0; i < 10_000; i++) {
-        const { body } = yield* send(apps[i % 2]!, "/a", { "x-kind": String(i) })
+        const { body } = yield* askApp(apps[i % 2]!, "/a", { "x-kind": String(i) })
         assert.strictEqual(new TextDecoder().decode((body as { readonly body: Uint8Array }).body), `for ${i}`)
       }
       const entries = Array.from(store.keys()).filter((key) => key.includes("example.com"))
       assert.isAtMost(entries.length, 16 + 1)
       assert.isAtLeast(entries.length, 16)
       assert.strictEqual(source.runs, 10_000)
-    }).pipe(Effect.provide(countable(store)))
+    }).pipe(Effect.provide(storeOf(store)))
   }, 60_000)
+
+  it.effect("a hit reads the store once, and twice where answers vary", () => {
+    let reads = 0
+    const store = new class extends Map<string, Uint8Array> {
+      override get(key: string) {
+        reads++
+        return super.get(key)
+      }
+    }()
+    return Effect.gen(function*() {
+      const plain = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60" } })
+      const app = HttpCache.middleware()(
+        Effect.flatMap(
+          HttpServerRequest.HttpServerRequest,
+          ({ url }) => url.includes("/v") ? varying({ runs: 0 }) : Effect.succeed(plain)
+        )
+      )
+      const readsOf = (path: string, headers: Record<string, string> = {}) =>
+        Effect.gen(function*() {
+          yield* askApp(app, path, headers)
+          const before = reads
+          assert.include((yield* askApp(app, path, headers)).headers["cache-status"], "; hit;")
+          return reads - before
+        })
+      assert.strictEqual(yield* readsOf("/a"), 1)
+      assert.strictEqual(yield* readsOf("/v", { "x-kind": "a" }), 2)
+      assert.strictEqual(yield* readsOf("/v", { "x-kind": "b" }), 2)
+    }).pipe(Effect.provide(storeOf(store)))
+  })
 
   it("that is none is refused", () => {
     for (const maxVariants of [0, -1, 1.5, NaN]) {

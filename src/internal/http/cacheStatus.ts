@@ -8,13 +8,15 @@ export type Forward = "uri-miss" | "vary-miss" | "stale" | "request" | "method" 
 
 export interface Status {
   readonly forward?: Forward | undefined
+  /** §2.3: what the app said, where the client is told another status. */
+  readonly forwardStatus?: number | undefined
   /** The answer of the app was stored. */
   readonly isStored?: boolean | undefined
   /** Another request's answer was waited for and used. */
   readonly isCollapsed?: boolean | undefined
   /** How long the answer is still fresh; negative where it is stale. */
   readonly ttlMillis?: number | undefined
-  /** §2.8: why it was neither sent from the cache nor forwarded, or what is not known yet. */
+  /** §2.8: why it was neither sent from the cache nor forwarded, or is stale, or what is not known yet. */
   readonly detail?: string | undefined
 }
 
@@ -22,16 +24,23 @@ export interface Status {
 export const identifierOf = (name: string): string =>
   /^[A-Za-z*]/.test(name) && isToken(name) ? name : `"${name.replace(/["\\]/g, "\\$&").replace(/[^\x20-\x7e]/g, "?")}"`
 
-const statusText = (identifier: string, { detail, forward, isCollapsed, isStored, ttlMillis }: Status): string => {
+const statusText = (
+  identifier: string,
+  { detail, forward, forwardStatus, isCollapsed, isStored, ttlMillis }: Status
+): string => {
   const parts = [identifier]
   if (forward !== undefined) parts.push(`fwd=${forward}`)
   else if (detail === undefined) parts.push("hit")
+  if (forwardStatus !== undefined) parts.push(`fwd-status=${forwardStatus}`)
   if (ttlMillis !== undefined) parts.push(`ttl=${Math.floor(ttlMillis / 1000)}`)
   if (isStored === true) parts.push("stored")
   if (isCollapsed === true) parts.push("collapsed")
   if (detail !== undefined) parts.push(`detail=${detail}`)
   return parts.join("; ")
 }
+
+/** `detail` of a stale answer in place of an error (RFC 5861 §4). */
+export const ifError = "stale-if-error"
 
 /** In one word, for people and for tools that know no `Cache-Status`. */
 export const plainStatus = ({ detail, forward, ttlMillis }: Status): "HIT" | "STALE" | "MISS" | "BYPASS" =>
@@ -43,6 +52,8 @@ export const plainStatus = ({ detail, forward, ttlMillis }: Status): "HIT" | "ST
       : "HIT"
     : forward === "bypass" || forward === "method"
     ? "BYPASS"
+    : detail === ifError
+    ? "STALE"
     : "MISS"
 
 /** §2: the cache nearest to the origin comes first. */

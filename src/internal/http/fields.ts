@@ -81,3 +81,19 @@ export const notModifiedFields = (headers: Fields): Record<string, string> => {
   }
   return sent
 }
+
+const ofContent = new Set(["age", "content-range", "etag", "expires", "last-modified"])
+
+/**
+ * RFC 9110 §15.5.17: what a 416 says. Nothing of the content, nor of how long that is fresh: a cache behind would send
+ * the error to all who ask for the URL.
+ */
+export const unsatisfiableFields = (headers: Fields, length: number): Record<string, string> => {
+  const sent: Record<string, string> = { "content-range": `bytes */${length}` }
+  for (const name of Object.keys(headers)) {
+    if (!ofContent.has(name) && !/^content-(?!security-policy)|(?:cache|surrogate)-control$/.test(name)) {
+      sent[name] = headers[name]!
+    }
+  }
+  return sent
+}

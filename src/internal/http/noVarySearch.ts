@@ -3,7 +3,7 @@
  * query an answer does not depend on.
  */
 import { type Item, type Member, parseDictionary } from "./structured.js"
-import { decodeName, pairsOf, type PrimaryKey } from "./target.js"
+import { decodeName, pairsOf, type PrimaryKey, type QueryRule } from "./target.js"
 
 /** What of a query does not matter. */
 export interface SearchRule {
@@ -42,6 +42,14 @@ export const parseNoVarySearch = (value: string | undefined): SearchRule | undef
   if (isOrderFree === undefined || ignored === undefined || except === undefined) return undefined
   if (members.has("except") && ignored !== true) return undefined
   return isOrderFree || ignored === true || ignored.length > 0 ? { isOrderFree, ignored, except } : undefined
+}
+
+/** What a key that leaves parameters out says to caches behind; `undefined` where it leaves none out. */
+export const fieldOf = (rule: QueryRule): string | undefined => {
+  if (typeof rule === "string") return undefined
+  const names = (rule.include ?? rule.exclude).map((name) => `"${encodeURIComponent(name)}"`).join(" ")
+  if (rule.include !== undefined) return names === "" ? "params" : `params, except=(${names})`
+  return names === "" ? undefined : `params=(${names})`
 }
 
 /** Equal for rules that say the same. */

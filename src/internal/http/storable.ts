@@ -85,12 +85,22 @@ export type Reason =
   | "authorization"
   | "cookie"
   | "vary"
+  | "fields"
   | "freshness"
 
 /** Final, complete and cacheable: RFC 9110 §15.1 without those whose answer an attacker can provoke. */
 const usualStatuses = new Set([200, 203, 204, 300, 301, 302, 307, 308, 404, 410])
 /** Those of them that last where they do not say how long. */
 const lastingStatuses = new Set([200, 203, 204, 300, 301, 308])
+
+/** Longer fields are sent and not stored: no client takes them, and they are read with every hit. */
+const maxFieldsLength = 32 * 1024
+
+const lengthOf = (headers: Fields): number => {
+  let length = 0
+  for (const name of Object.keys(headers)) length += name.length + headers[name]!.length
+  return length
+}
 
 /** §3: not final, not complete, or about another response. */
 const isNeverStored = (status: number): boolean => status < 200 || status === 206 || status === 304
@@ -129,6 +139,7 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
   if (exchange.isPersonal && !forEverybody) return no("cookie")
   const vary = varyNames(headers, rules.declared, isPrivate)
   if (vary === undefined) return no("vary")
+  if (lengthOf(headers) > maxFieldsLength) return no("fields")
   const lasting = rules.lives?.get(status) ??
     ((statuses ?? lastingStatuses).has(status) ? rules.timeToLiveMillis : undefined)
   const { expires: _, ...withoutExpires } = headers

@@ -70,6 +70,9 @@ export const pairsOf = ({ path, query }: Target) => {
   }
 }
 
+/** Whether all parsers read the query of a key in one way. */
+export const isAgreed = ([, , path, query]: PrimaryKey): boolean => pairsOf({ path, query: query ?? "" }) !== undefined
+
 /** Names that some parser takes for one keep the order of their values. */
 const familyOf = (name: string): string => name.split("[", 1)[0]!.toLowerCase()
 

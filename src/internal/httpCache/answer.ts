@@ -26,9 +26,9 @@ import * as Rules from "../http/request.js"
 import { type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
 import { judge } from "../http/storable.js"
 import type * as Stored from "../http/stored.js"
+import { bake, unbaked } from "./bake.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { heed } from "./head.js"
-import { bake, unbaked } from "./load.js"
 import type { Policy } from "./policy.js"
 import { brokenOff, withVary } from "./response.js"
 import { searching } from "./search.js"
@@ -183,52 +183,57 @@ const answerFromCache = (
 ): App => {
   const { site, visit } = call
   const forward: Forward = again?.why ?? (isForced ? "request" : variant === undefined ? "uri-miss" : "vary-miss")
-  return Effect.flatMap(throughCache(call, key, variant, isForced, again?.outdated), ({ delivery, outcome }): App => {
-    if (site.isMisplaced) return site.app
-    if (outcome === undefined) return deliver(call, delivery!, { forward, detail: "streamed" })
-    if (delivery !== undefined) return deliver(call, delivery, { forward, isStored: isStored(outcome) })
-    switch (outcome._tag) {
-      case "Failed":
-        return outcome.fingerprint === Rules.fingerprint(visit.fields)
-          ? marked(site, Effect.failCause(outcome.cause), { forward, isCollapsed: true })
-          : alone(call, forward, variant)
-      case "Unstored":
-      case "Search":
-        return alone(call, forward, variant)
-      case "Kept":
-        return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          isFor(call, outcome.answer, variant)
-            ? serve(call, outcome.answer, now, "stale")
-            : alone(call, forward, variant))
-      case "Variance": {
-        // A variant whose load found out that answers vary by more than was known.
-        if (variant !== undefined) return alone(call, forward, variant)
-        const selected = variantOf(call, outcome)
-        return Effect.flatMap(
-          site.unstorable.has(nameOf(call, selected), visit),
-          (isUnstorable) =>
-            isUnstorable ? alone(call, "vary-miss", selected) : answerFromCache(call, selected.key, selected, isForced)
-        )
-      }
-      case "Answer":
-        return Effect.flatMap(Clock.currentTimeMillis, (now): App => {
-          const use = usability(call, outcome, variant, now)
-          if (use === "usable") return serve(call, outcome, now, forward)
-          if (use === "forbidden" || again !== undefined) {
-            return alone(call, use === "forbidden" ? "request" : forward, variant)
-          }
-          return answerFromCache(
-            call,
-            key,
-            variant,
-            true,
-            use === "outdated"
-              ? { why: isFresh(outcome, now) ? "request" : "stale", outdated: outcome }
-              : { why: variant === undefined ? "uri-miss" : "vary-miss", outdated: undefined }
+  return Effect.flatMap(
+    throughCache(call, key, variant, isForced, again?.outdated),
+    ({ delivery, outcome, ran }): App => {
+      if (site.isMisplaced) return site.app
+      if (outcome === undefined) return deliver(call, delivery!, forward, ran, { detail: "streamed" })
+      if (delivery !== undefined) return deliver(call, delivery, forward, ran, { isStored: isStored(outcome) })
+      switch (outcome._tag) {
+        case "Failed":
+          return outcome.fingerprint === Rules.fingerprint(visit.fields)
+            ? marked(site, Effect.failCause(outcome.cause), { forward, isCollapsed: true })
+            : alone(call, forward, variant)
+        case "Unstored":
+        case "Search":
+          return alone(call, forward, variant)
+        case "Kept":
+          return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            isFor(call, outcome.answer, variant)
+              ? serve(call, outcome.answer, now, "stale", { status: outcome.status, isOwn: ran !== undefined })
+              : alone(call, forward, variant))
+        case "Variance": {
+          // A variant whose load found out that answers vary by more than was known.
+          if (variant !== undefined) return alone(call, forward, variant)
+          const selected = variantOf(call, outcome)
+          return Effect.flatMap(
+            site.unstorable.has(nameOf(call, selected), visit),
+            (isUnstorable) =>
+              isUnstorable
+                ? alone(call, "vary-miss", selected)
+                : answerFromCache(call, selected.key, selected, isForced)
           )
-        })
+        }
+        case "Answer":
+          return Effect.flatMap(Clock.currentTimeMillis, (now): App => {
+            const use = usability(call, outcome, variant, now)
+            if (use === "usable") return serve(call, outcome, now, forward)
+            if (use === "forbidden" || again !== undefined) {
+              return alone(call, use === "forbidden" ? "request" : forward, variant)
+            }
+            return answerFromCache(
+              call,
+              key,
+              variant,
+              true,
+              use === "outdated"
+                ? { why: isFresh(outcome, now) ? "request" : "stale", outdated: outcome }
+                : { why: variant === undefined ? "uri-miss" : "vary-miss", outdated: undefined }
+            )
+          })
+      }
     }
-  })
+  )
 }
 
 /** Whether a stored answer is of the generation that counts, and for whoever asks. */

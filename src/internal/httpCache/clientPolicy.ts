@@ -67,6 +67,8 @@ export const compileClient = (options: ClientOptions): ClientPolicy => {
   const { load } = policy
   return {
     ...policy,
+    // Who asks is told what the origin says.
+    searchField: undefined,
     rules,
     redirected,
     load: {

@@ -31,11 +31,17 @@ import {
   isSelected,
   keepMillis,
   type Outcome,
+  type Ran,
   type Site,
   timeToLiveMillis,
   type Variant,
   variantOf
 } from "./site.js"
+
+/** What a request gets, and what its own load was, if it was that which it got something of. */
+export interface Through extends Taken<Outcome> {
+  readonly ran: Ran | undefined
+}
 
 export const throughCache = (
   call: Call,
@@ -44,17 +50,22 @@ export const throughCache = (
   isForced: boolean,
   /** What is to be validated, where it is not what the cache finds. */
   outdated: Stored.Answer | undefined
-): Effect.Effect<Taken<Outcome>, never, any> => {
+): Effect.Effect<Through, never, any> => {
   // From the cache's answer to the scope that comes with it nothing may be interrupted.
   return Effect.uninterruptible(Effect.withFiberRuntime((fiber) => {
     const owner = new Owner<Outcome>()
-    const loading = loadFor(call, owner, key, variant, outdated)
-    return Effect.tap(
+    let ran: Ran | undefined
+    const loading = loadFor(call, owner, key, variant, outdated, (load) => ran = load)
+    return Effect.flatMap(
       owner.take(
         (advance) => getOrSetUntil(call.site.cache, key, loading, isForced, advance),
         scopeToSendIn(call, fiber)
       ),
-      ({ delivery }) => delivery?.scope === undefined ? Effect.void : closeWithRequest(delivery.scope)
+      (taken) =>
+        Effect.as(
+          taken.delivery?.scope === undefined ? Effect.void : closeWithRequest(taken.delivery.scope),
+          { ...taken, ran }
+        )
     )
   }))
 }
@@ -88,31 +99,38 @@ const loadFor = (
   owner: Owner<Outcome>,
   key: ReadonlyArray<unknown>,
   variant: Variant | undefined,
-  outdated: Stored.Answer | undefined
+  outdated: Stored.Answer | undefined,
+  tell: (ran: Ran) => void
 ): Effect.Effect<Outcome, never, any> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
       const { site } = call
+      let isOfStale = false
       return Effect.flatMap(
-        restore(Effect.flatMap(Cache.previous, (previous) =>
-          validate(call, usablePrevious(call, variant, previous ?? outdated), (delivery) => owner.begin(delivery)))),
-        ({ kept, loaded, request }) =>
-          Effect.flatMap(
+        restore(Effect.flatMap(Cache.previous, (previous) => {
+          const found = (previous ?? outdated) as Outcome | undefined
+          isOfStale = found?._tag === "Answer" && isSelected(found, variant)
+          tell({ isOfStale, status: undefined })
+          return validate(call, usablePrevious(call, variant, found), (delivery) => owner.begin(delivery))
+        })),
+        ({ kept, loaded, request }) => {
+          const ran = { isOfStale, status: statusIn(call, loaded) }
+          tell(ran)
+          return Effect.flatMap(
             isSent(request)
               ? misplaced(site)
               : kept !== undefined
-              ? Effect.as(letGo(loaded.delivery), { _tag: "Kept", answer: kept } as const)
-              : restore(outcomeOf(call, key, variant, loaded)),
+              ? Effect.as(letGo(loaded.delivery), { _tag: "Kept", answer: kept, status: ran.status } as const)
+              : restore(outcomeOf(call, key, variant, loaded, ran)),
             (outcome): Effect.Effect<Outcome> => {
               if (outcome._tag === "Kept") {
                 return Effect.succeed(outcome)
               }
-              site.landed.set(outcome, ++site.loads)
+              site.landed.set(outcome, { ...ran, number: ++site.loads })
               return Effect.as(owner.deliver(outcome, loaded.delivery), outcome)
             }
-          ).pipe(Effect.onInterrupt(() =>
-            letGo(loaded.delivery)
-          ))
+          ).pipe(Effect.onInterrupt(() => letGo(loaded.delivery)))
+        }
       ).pipe(Effect.tapErrorCause((cause) => owner.hasBegun ? unheard(site, cause) : Effect.void))
     })
   )
@@ -169,7 +187,7 @@ const isBetterThanError = (previous: Stored.Answer | undefined, now: number): bo
 const isError = (loaded: Loaded): boolean => {
   switch (loaded._tag) {
     case "Failed":
-      return !Cause.isInterrupted(loaded.cause)
+      return !Cause.isInterrupted(loaded.cause) && isErrorStatus(loaded.status)
     case "NotStored":
       return isErrorStatus(loaded.status)
     case "Answered":
@@ -179,15 +197,26 @@ const isError = (loaded: Loaded): boolean => {
   }
 }
 
+/** What the app said. A client that fails has heard nothing. */
+const statusIn = ({ site: { policy } }: Call, loaded: Loaded): number | undefined => {
+  switch (loaded._tag) {
+    case "Failed":
+      return policy.rules.isOutgoing === true ? undefined : loaded.status
+    case "Mistaken":
+      return 304
+    default:
+      return loaded.received
+  }
+}
+
 const isErrorStatus = (status: number): boolean => status === 500 || (status >= 502 && status <= 504)
 
 /** The stale answer, if it is this call's: of the generation that counts, and for whoever asks. */
 const usablePrevious = (
   { visit }: Call,
   variant: Variant | undefined,
-  previous: unknown
+  answer: Outcome | undefined
 ): Stored.Answer | undefined => {
-  const answer = previous as Outcome | undefined
   return answer?._tag === "Answer" && isSelected(answer, variant) && isPermitted(answer, visit) &&
       !(variant === undefined && visit.isVarying)
     ? answer
@@ -199,23 +228,25 @@ const outcomeOf = (
   call: Call,
   key: ReadonlyArray<unknown>,
   variant: Variant | undefined,
-  loaded: Loaded
+  loaded: Loaded,
+  ran: Ran
 ): Effect.Effect<Outcome, never, any> => {
   const { site, visit } = call
   switch (loaded._tag) {
-    case "Failed": {
-      const isOwn = loaded.delivery.handler._tag === "Some" || Cause.isInterrupted(loaded.cause)
+    case "Failed":
       return Effect.succeed({
         _tag: "Failed",
         cause: loaded.cause,
-        fingerprint: isOwn ? undefined : Rules.fingerprint(visit.fields)
+        fingerprint: loaded.isOwn ? undefined : Rules.fingerprint(visit.fields)
       })
-    }
     case "NotStored":
       return Effect.as(
         Effect.zipRight(
           site.unstorable.add(nameOf(call, variant), visit, loaded.reason === "body" || loaded.reason === "refused"),
-          replacedBy(call, key, loaded)
+          // Routes that are not there are asked for by who looks for any: there is nothing to end.
+          loaded.delivery.exit._tag === "Failure" && !ran.isOfStale && !call.isForced
+            ? Effect.void
+            : replacedBy(call, key, loaded)
         ),
         unstored()
       )
@@ -226,7 +257,7 @@ const outcomeOf = (
         !isUnder
           ? Effect.succeed(unstored())
           : variant === undefined
-          ? underUrl(call, loaded)
+          ? underUrl(call, loaded, ran)
           : underVariant(call, variant, loaded))
   }
 }
@@ -252,7 +283,8 @@ const varianceMillis = 24 * 3_600_000
 
 const underUrl = (
   call: Call,
-  { answer, vary }: Extract<Loaded, { readonly _tag: "Answered" }>
+  { answer, vary }: Extract<Loaded, { readonly _tag: "Answered" }>,
+  ran: Ran
 ): Effect.Effect<Outcome, never, any> => {
   const { site, visit } = call
   if (vary.length === 0 && !visit.isVarying) return Effect.succeed(answer)
@@ -266,7 +298,7 @@ const underUrl = (
   // Before the entry that makes it count: who is told how answers vary finds this one.
   const { digest, key } = variantOf(call, variance)
   const selected: Stored.Answer = { ...answer, generation: variance.generation, variant: digest }
-  site.landed.set(selected, site.loads + 1)
+  site.landed.set(selected, { ...ran, number: site.loads + 1 })
   return Effect.as(Cache.refresh(site.cache, key, Effect.succeed<Outcome>(selected)), variance)
 }
 

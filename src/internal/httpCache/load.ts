@@ -8,15 +8,14 @@
  * 5. the scope is closed, or handed to the request that the response is for
  */
 import * as Cookies from "@effect/platform/Cookies"
-import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpServerError from "@effect/platform/HttpServerError"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { formatDate } from "../http/date.js"
@@ -27,9 +26,10 @@ import { judge, type Reason, type Storable, type StoreRules } from "../http/stor
 import type { Answer } from "../http/stored.js"
 import { freshened, isAbout } from "../http/validation.js"
 import { mergeVary } from "../http/vary.js"
+import { answerIn, bake } from "./bake.js"
 import { type Bounds, capture, type Captured } from "./capture.js"
 import { type Compress, formsOf, hasForms } from "./compress.js"
-import type { Delivery, Handler } from "./owner.js"
+import type { Delivery } from "./owner.js"
 import { fromBytes, setCookiesOf, withCookies, withVary } from "./response.js"
 
 // -----------------------------------------------------------------------------
@@ -40,9 +40,21 @@ import { fromBytes, setCookiesOf, withCookies, withVary } from "./response.js"
 export type Loaded =
   & { readonly delivery: Delivery }
   & (
-    | { readonly _tag: "Answered"; readonly answer: Answer; readonly vary: ReadonlyArray<string> }
-    | { readonly _tag: "NotStored"; readonly reason: Reason | "body" | "refused"; readonly status: number }
-    | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any> }
+    /** `received`: the status of the app, which may have said that nothing has changed. */
+    | {
+      readonly _tag: "Answered"
+      readonly answer: Answer
+      readonly vary: ReadonlyArray<string>
+      readonly received: number
+    }
+    | {
+      readonly _tag: "NotStored"
+      readonly reason: Reason | "body" | "refused"
+      readonly status: number
+      readonly received: number
+    }
+    /** `isOwn`: what it is answered with is for no other request. */
+    | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any>; readonly isOwn: boolean; readonly status: number }
     /** A 304 that is not about what was to be validated. */
     | { readonly _tag: "Mistaken" }
   )
@@ -64,33 +76,6 @@ export interface LoadRules extends StoreRules {
     request: HttpServerRequest.HttpServerRequest
   ) => ReadonlyArray<string>
 }
-
-export interface Baked {
-  readonly exit: Exit.Exit<Response.HttpServerResponse, any>
-  readonly handler: Handler
-}
-
-/** The app's own response to `request`, its pre-response handlers applied and forgotten. */
-export const bake = (
-  app: Effect.Effect<Response.HttpServerResponse, any, any>,
-  request: HttpServerRequest.HttpServerRequest
-) =>
-  Effect.locally(
-    Effect.flatMap(Effect.exit(app), (exit) =>
-      Effect.flatMap(FiberRef.get(HttpApp.currentPreResponseHandlers), (handler): Effect.Effect<Baked> =>
-        exit._tag === "Success" && handler._tag === "Some"
-          ? Effect.map(Effect.exit(handler.value(request, exit.value)), (exit) => ({ exit, handler: Option.none() }))
-          : Effect.succeed({ exit, handler }))),
-    HttpApp.currentPreResponseHandlers,
-    Option.none()
-  )
-
-/** What was baked, as the effect that it was. */
-export const unbaked = ({ exit, handler }: Baked): Effect.Effect<Response.HttpServerResponse, any> =>
-  Effect.zipRight(
-    handler._tag === "Some" ? HttpApp.appendPreResponseHandler(handler.value) : Effect.void,
-    exit
-  )
 
 /**
  * Runs the app for `request`, which validates `previous` if there is one. `exchange` is what the rules are to know of it.
@@ -128,13 +113,17 @@ const run = (
   Effect.gen(function*() {
     const requestedAt = yield* Clock.currentTimeMillis
     const { exit, handler } = yield* bake(app, request)
-    const failed = (cause: Cause.Cause<any>): Loaded => ({
-      _tag: "Failed",
-      cause,
-      delivery: { exit: Exit.failCause(cause), handler, scope: undefined }
-    })
-    if (exit._tag === "Failure") return failed(exit.cause)
-    const received = exit.value
+    const failed = (cause: Cause.Cause<any>) =>
+      Effect.map(HttpServerError.causeResponse(cause), ([response]): Loaded => ({
+        _tag: "Failed",
+        cause,
+        status: response.status,
+        isOwn: handler._tag === "Some" || Cause.isInterrupted(cause) || !isForMany(response, rules),
+        delivery: { exit: Exit.failCause(cause), handler, scope: undefined }
+      }))
+    const given = exit._tag === "Success" ? exit : yield* answerIn(exit.cause, handler, request)
+    if (given._tag === "Failure") return yield* failed(exit._tag === "Failure" ? exit.cause : given.cause)
+    const received = given.value
     const isValidated = previous !== undefined && received.status === 304
     if (isValidated && !isAbout(received.headers, previous.headers)) {
       return { _tag: "Mistaken", delivery: { exit, handler, scope: undefined } }
@@ -154,6 +143,7 @@ const run = (
       _tag: "NotStored",
       reason,
       status: response.status,
+      received: received.status,
       delivery: deliveryOf(response, isOpen)
     })
 
@@ -166,7 +156,11 @@ const run = (
       requestedAt,
       receivedAt
     }, rules)
-    if (verdict._tag === "NotStorable") return notStored(verdict.reason, response, true)
+    if (verdict._tag === "NotStorable") {
+      const own = notStored(verdict.reason, response, true)
+      // What is not stored stays the failure that it was.
+      return exit._tag === "Success" ? own : { ...own, delivery: { exit, handler, scope } }
+    }
 
     const dated = withDate(response, receivedAt)
     const compress = isOneUsers ? undefined : rules.compress
@@ -181,7 +175,7 @@ const run = (
       )
     switch (body._tag) {
       case "Broken":
-        return failed(Cause.die(Cause.squash(body.cause)))
+        return yield* failed(Cause.die(Cause.squash(body.cause)))
       case "Unreadable":
         return notStored("body", dated, true)
       case "OutOfBounds":
@@ -198,9 +192,18 @@ const run = (
       _tag: "Answered",
       answer,
       vary: verdict.vary,
+      received: received.status,
       delivery: deliveryOf(inForm(withValidator(own, answer), answer, request), false)
     }
   })
+
+/** Whether a response that is not stored may be for others who ask at the same time and for the same. */
+const isForMany = ({ cookies, headers }: Response.HttpServerResponse, rules: LoadRules): boolean => {
+  const hasCookies = !Cookies.isEmpty(cookies)
+  const exchange = { status: 200, headers, hasCookies, isAuthorized: false, isPersonal: false }
+  const verdict = judge({ ...exchange, requestedAt: 0, receivedAt: 0 }, { ...rules, setCookie: "bypass" })
+  return verdict._tag === "Storable" || verdict.reason === "freshness"
+}
 
 /** What was made of the body that is still the one, unless its fields forbid that now. */
 export const formsStill = (

@@ -9,6 +9,7 @@ import { identifierOf } from "../http/cacheStatus.js"
 import { isEtag, strongEtag, weakEtag } from "../http/conditional.js"
 import { isToken } from "../http/fields.js"
 import { preferredEncoding, preferredLanguage } from "../http/negotiation.js"
+import { fieldOf } from "../http/noVarySearch.js"
 import { declaredNames, declaredVary, type Normaliser, type RequestRules } from "../http/request.js"
 import type { Obedience } from "../http/requestDirectives.js"
 import { tagsIn } from "../http/surrogate.js"
@@ -31,6 +32,8 @@ export interface Policy {
   readonly isPrefixed: boolean
   /** Whether `No-Vary-Search` counts. */
   readonly isSearching: boolean
+  /** `No-Vary-Search` of answers, for what `query` leaves out of the key. */
+  readonly searchField: string | undefined
   /** The field that says in one word how a request was answered. */
   readonly hitHeader: string | undefined
   /** Fields of answers that are for caches only. */
@@ -177,6 +180,7 @@ export const compile = (options: Options): Policy => {
     maxVariants: requireNumber(module, "maxVariants", options.maxVariants ?? 256, { integer: true, min: 1 }),
     isPrefixed: options.prefixes ?? false,
     isSearching: options.noVarySearch ?? false,
+    searchField: fieldOf(query),
     obedience: clientDirectives,
     hitHeader: hitHeader === undefined ? undefined : fieldNames("hitHeader", [hitHeader])[0],
     removed: new Set([

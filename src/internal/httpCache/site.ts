@@ -28,7 +28,7 @@ export type Outcome =
   /** Its response was for the request that ran it, and for no other. */
   | { readonly _tag: "Unstored" }
   /** Its replacement is an error, and it may be sent in its place. */
-  | { readonly _tag: "Kept"; readonly answer: Stored.Answer }
+  | { readonly _tag: "Kept"; readonly answer: Stored.Answer; readonly status: number | undefined }
   /** The app failed; shared with requests of the same fingerprint, where it has one. */
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<any>; readonly fingerprint: string | undefined }
 
@@ -44,13 +44,26 @@ export interface Site {
   readonly unstorable: Unstorable
   /** URLs whose answers do not say what the other answers of their path say of queries. */
   readonly exact: Unstorable
-  /** What loads in this process brought, by the number of the load. */
-  readonly landed: WeakMap<Outcome, number>
+  /** What loads in this process brought. */
+  readonly landed: WeakMap<Outcome, Landing>
   loads: number
   /** Where requests come in that may be answered without a fiber, if there is such a place. */
   readonly entrance: Entrance | undefined
   /** The app sends its answers itself: nothing can be cached any more. */
   isMisplaced: boolean
+}
+
+/** What is told of a load to those who waited for what it brought. */
+export interface Landing extends Ran {
+  readonly number: number
+}
+
+/** Of a load, once it is known. */
+export interface Ran {
+  /** There was an answer, and it was stale. */
+  readonly isOfStale: boolean
+  /** What the app said. */
+  readonly status: number | undefined
 }
 
 export interface Entrance {

@@ -33,7 +33,7 @@ const isAccepted = ({ cameAfter, directives, site }: Asking, stored: Stored.Answ
     ageMillis: currentAge(stored, now),
     lifetimeMillis: stored.lifetimeMillis,
     mayBeStale: stored.mayBeStale,
-    isNewer: (site.landed.get(stored) ?? 0) > cameAfter
+    isNewer: (site.landed.get(stored)?.number ?? 0) > cameAfter
   })
   return accepted ?? (isCurrent || mayBeStale(stored, now))
 }
