@@ -50,6 +50,23 @@ for (const storage of storages) {
         assert.notInclude(yield* send(port, "/a"), "evil")
       }).pipe(provide))
 
+    it.scoped("hop-by-hop: a field that a request names in Connection is not kept from a proxy behind the cache", () =>
+      Effect.gen(function*() {
+        const proxy = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => {
+          const named = (headers["connection"] ?? "").split(/\s*,\s*/)
+          const seen = ["x-kind", "x-forwarded-proto"].filter((name) => !named.includes(name))
+          return HttpServerResponse.text(seen.map((name) => headers[name] ?? "none").join(), {
+            headers: { ...fresh, vary: "X-Kind" }
+          })
+        })
+        const { port } = yield* serve(HttpCache.middleware()(proxy))
+        const fields = ["X-Kind: a", "X-Forwarded-Proto: https"]
+        yield* send(port, "/a", ["Connection: X-Kind, x-kind, x-forwarded-proto", ...fields])
+        const clean = yield* send(port, "/a", fields)
+        assert.include(clean, "; hit;")
+        assert.include(clean, "a,https")
+      }).pipe(provide))
+
     it.scoped("a GET with chunked content fills nothing", () =>
       Effect.gen(function*() {
         const app = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ text }) =>
