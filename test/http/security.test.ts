@@ -114,6 +114,23 @@ for (const storage of storages) {
         }
       }).pipe(provide))
 
+    it.scoped("CPDoS: an answer with a field that cannot be sent is not what others get", () =>
+      Effect.gen(function*() {
+        const app = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+          HttpServerResponse.text("page", {
+            headers: { ...fresh, "x-language": decodeURIComponent(headers["x-language"] ?? "en") }
+          }))
+        const { port } = yield* serve(HttpCache.middleware()(app))
+        for (const [i, value] of ["%0d%0aSet-Cookie:a=b", "%00", "%7f", "%c5%82"].entries()) {
+          assert.include(yield* send(port, `/${i}`, [`X-Language: ${value}`]), "HTTP/1.1 500", value)
+          for (const status of ["fwd=uri-miss", "fwd=uri-miss; stored"]) {
+            const clean = yield* send(port, `/${i}`)
+            assert.include(clean, "HTTP/1.1 200", value)
+            assert.include(clean, status, value)
+          }
+        }
+      }).pipe(provide))
+
     it.scoped("oversized and malformed fields are answered by the server, and store nothing", () =>
       Effect.gen(function*() {
         const { port } = yield* serve(HttpCache.middleware()(mirror))

@@ -8,6 +8,7 @@ import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { IncomingMessage } from "node:http"
 import { mergeVary } from "../http/vary.js"
 
 /** A response with these headers and no others. A body given a type by `HttpBody` would change the type that is there. */
@@ -66,12 +67,19 @@ export const brokenOff = (
   const { body, headers } = response
   const source: unknown = request.source
   if (body._tag !== "Stream" || source === undefined) return response
-  const { socket } = source as { readonly socket?: { readonly destroy?: () => void } }
   const stream = Stream.tapErrorCause(
     ofLength(body.stream, headers["content-length"]),
-    () => Effect.sync(() => socket?.destroy?.())
+    () => Effect.sync(() => cut(source as Partial<IncomingMessage>))
   )
   return Response.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
+}
+
+/** In HTTP/1.0 the end of a connection is the end of a body (RFC 9112 §6.3): it must not look like one. */
+const cut = ({ httpVersion, socket }: Partial<IncomingMessage>): void => {
+  // Only a TCP connection can be reset; TLS ends without saying so, which its clients notice.
+  const canReset = socket?.remoteAddress !== undefined && !("encrypted" in socket)
+  if (httpVersion === "1.0" && canReset) socket.resetAndDestroy()
+  else socket?.destroy?.()
 }
 
 const ofLength = (
