@@ -232,8 +232,9 @@ for (const [name, way] of Object.entries(ways)) {
             { "cache-control": "max-age=60", etag: "\"one\"" },
             { staleIfError: "1 hour" }
           )
-          for (const target of pages) {
-            for (const fields of asUser) {
+          for (const page of pages) {
+            for (const [i, fields] of asUser.entries()) {
+              const target = `${page}?${i}`
               for (const method of ["HEAD", "GET"]) yield* rawOpen(port, askOf(target, fields, method))
               for (const got of yield* often(port, target)) assert.include(got, "page of nobody", `${target} ${fields}`)
               for (const got of yield* often(port, target, ["Cookie: sid=bob"])) assert.include(got, "page of bob")
