@@ -1,5 +1,5 @@
 /** What anybody may write into a field or a target, read in time that grows with its length and no faster. */
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { directivesIn, parseCacheControl } from "../../src/internal/http/cacheControl.js"
 import { isEtag, matchesNone } from "../../src/internal/http/conditional.js"
 import { parseDate } from "../../src/internal/http/date.js"
@@ -62,6 +62,11 @@ const units = [
   "x=y; ",
   " ;"
 ]
+
+it("Cache-Control is read in linear time, with as many names as there is room for", () => {
+  const { private: names } = parseCacheControl("private=a,".repeat(100_000))
+  assert.strictEqual((names as ReadonlyArray<string>).length, 100_000)
+})
 
 describe(`is read in linear time, with ${length} characters of whatever kind:`, () => {
   for (const [field, read] of Object.entries(readers)) {
