@@ -205,6 +205,27 @@ describe("a body that breaks off is an error or an answer that breaks off, and n
       }).pipe(Effect.provide(memory())))
   }
 
+  for (
+    const [name, cacheControl, field] of [
+      ["longer than what is captured", "max-age=60", "X: 1"],
+      ["not for others", "private", "X: 1"],
+      ["past the cache", "max-age=60", "Authorization: Bearer ada"]
+    ] as const
+  ) {
+    it.scoped(`${name}, for a client of HTTP/1.0: the connection is cut, as its end would be the end of the body`, () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const failing = Stream.fromEffect(Effect.zipRight(Deferred.await(gate), Effect.fail("gone")))
+        const app = stream(Stream.concat(Stream.make(bytes("half")), failing), cacheControl)
+        const { port } = yield* serve(HttpCache.middleware({ maxBodyBytes: 2 })(app))
+        const connection = yield* connect(port)
+        connection.send(`GET /a HTTP/1.0\r\nHost: localhost\r\n${field}\r\n\r\n`)
+        yield* connection.sees("half")
+        yield* Deferred.succeed(gate, undefined)
+        assert.isTrue(yield* connection.isCut)
+      }).pipe(Effect.provide(memory())))
+  }
+
   it.scoped("those who waited for it have no part of it, and the next one has the whole", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()

@@ -21,6 +21,8 @@ export interface Connection {
   readonly begun: Effect.Effect<void>
   /** Waits until what came has this in it; fails where the connection ends before. */
   readonly sees: (text: string) => Effect.Effect<void, Error>
+  /** Waits for the end: whether the server cut the connection rather than closed it. */
+  readonly isCut: Effect.Effect<boolean>
   /** Stops and goes on reading, as a client that is slow does. */
   readonly pause: () => void
   readonly resume: () => void
@@ -108,13 +110,14 @@ export const connect = (port: number): Effect.Effect<Connection, Error, Scope.Sc
     const all: Array<Buffer> = []
     let pending: Buffer = Buffer.alloc(0)
     let isEnded = false
+    let isCut = false
     let changed: () => void = () => {}
     socket.on("data", (chunk) => {
       all.push(chunk)
       pending = Buffer.concat([pending, chunk])
       changed()
     })
-    socket.on("error", () => {})
+    socket.on("error", () => isCut = true)
     socket.on("close", () => {
       isEnded = true
       changed()
@@ -152,6 +155,7 @@ export const connect = (port: number): Effect.Effect<Connection, Error, Scope.Sc
             : undefined
         ),
       begun: until(() => pending.length > 0 || isEnded ? Effect.void : undefined),
+      isCut: until(() => isEnded ? Effect.sync(() => isCut) : undefined),
       pause: () => void socket.pause(),
       resume: () => void socket.resume(),
       abort: () => void socket.destroy(),

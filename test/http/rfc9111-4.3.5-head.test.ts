@@ -125,6 +125,33 @@ for (const storage of storages) {
         }
       }).pipe(provide))
 
+    for (const [name, value] of [["cookie", "sid=1"], ["authorization", "Bearer ada"]] as const) {
+      it.scoped(`of a user, by ${name}, neither freshens nor ends what is for all`, () =>
+        Effect.gen(function*() {
+          const forAll = { ...tagged, "cache-control": "public, max-age=10" }
+          const { app, source } = making(forAll)
+          const failing = Effect.suspend(() =>
+            source.headers === forAll ? app : Effect.succeed(HttpServerResponse.empty({ status: 500 }))
+          )
+          const policy = HttpCache.middleware({ authorization: "shared", staleIfError: "1 hour" })
+          const client = yield* serve(
+            policy(
+              Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ method }) => method === "HEAD" ? app : failing)
+            )
+          )
+          yield* client.get("/a")
+          yield* TestClock.adjust("11 seconds")
+          const asking = { ...head, headers: { [name]: value } }
+          assert.include((yield* client.ask("/a", asking)).headers["cache-status"], "fwd=stale")
+          source.headers = { ...forAll, etag: "\"b\"" }
+          assert.include((yield* client.ask("/a", asking)).headers["cache-status"], "fwd=stale")
+          // The app fails: neither was it freshened, nor has it ended.
+          const reply = yield* client.get("/a")
+          assert.deepStrictEqual([reply.body, reply.headers["age"]], ["1", "11"])
+          assert.include(reply.headers["cache-status"], "ttl=-1")
+        }).pipe(provide))
+    }
+
     it.scoped("does not bring back what is invalidated while it is answered", () =>
       Effect.gen(function*() {
         const { app, source } = making(tagged)

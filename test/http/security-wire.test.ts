@@ -95,6 +95,22 @@ for (const storage of storages) {
         }).pipe(provide))
     }
 
+    for (const name of ["__proto__", "constructor", "hasOwnProperty", "toString"]) {
+      it.scoped(`Vary: ${name} tells apart what has the field and what has it not`, () =>
+        Effect.gen(function*() {
+          const app = answering(
+            ({ headers }) => `page of ${Object.entries(headers).find(([key]) => key === name.toLowerCase())?.[1]}`,
+            { ...fresh, vary: name }
+          )
+          const { port } = yield* serve(HttpCache.middleware()(app))
+          for (let i = 0; i < 2; i++) {
+            yield* send(port, "/a", [`${name}: ada`, "Cookie: __proto__=ada"])
+            assert.include(yield* send(port, "/a"), "page of undefined")
+            assert.notInclude(yield* send(port, "/a", [`${name}: bob`]), "page of ada")
+          }
+        }).pipe(provide))
+    }
+
     it.scoped("a flood of variants takes the places it is given, and each is sent its own", () =>
       Effect.gen(function*() {
         const app = answering(({ headers }) => `<${headers["x-kind"]}>`, { ...fresh, vary: "X-Kind" })
@@ -109,7 +125,16 @@ for (const storage of storages) {
         assert.isAtMost(hits, 4)
       }).pipe(provide))
 
-    for (const rule of ["params=(\"utm\", params", "params=utm", "key-order=1, params", "params=(\"%zz\")"]) {
+    for (
+      const rule of [
+        "params=(\"utm\", params",
+        "params, @",
+        "params, except=(\"a\"",
+        "params=utm",
+        "key-order=1, params",
+        "params=(\"%zz\")"
+      ]
+    ) {
       it.scoped(`No-Vary-Search: ${rule} says nothing`, () =>
         Effect.gen(function*() {
           const app = answering(({ originalUrl }) => `<${originalUrl}>`, { ...fresh, "no-vary-search": rule })

@@ -51,6 +51,23 @@ for (const storage of storages) {
         assert.notInclude(yield* send(port, "/a"), "evil")
       }).pipe(provide))
 
+    it.scoped("hop-by-hop: a field that a request names in Connection is not kept from a proxy behind the cache", () =>
+      Effect.gen(function*() {
+        const proxy = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) => {
+          const named = (headers["connection"] ?? "").split(/\s*,\s*/)
+          const seen = ["x-kind", "x-forwarded-proto"].filter((name) => !named.includes(name))
+          return HttpServerResponse.text(seen.map((name) => headers[name] ?? "none").join(), {
+            headers: { ...fresh, vary: "X-Kind" }
+          })
+        })
+        const { port } = yield* serve(HttpCache.middleware()(proxy))
+        const fields = ["X-Kind: a", "X-Forwarded-Proto: https"]
+        yield* send(port, "/a", ["Connection: X-Kind, x-kind, x-forwarded-proto", ...fields])
+        const clean = yield* send(port, "/a", fields)
+        assert.include(clean, "; hit;")
+        assert.include(clean, "a,https")
+      }).pipe(provide))
+
     it.scoped("a GET with chunked content fills nothing", () =>
       Effect.gen(function*() {
         const app = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ text }) =>
@@ -95,6 +112,23 @@ for (const storage of storages) {
         for (const status of [400, 401, 403, 405, 413, 414, 431, 500, 502, 503, 504]) {
           assert.include(yield* send(port, `/${status}`, [`X-Provoke: ${status}`]), `HTTP/1.1 ${status}`)
           assert.include(yield* send(port, `/${status}`), "HTTP/1.1 200", String(status))
+        }
+      }).pipe(provide))
+
+    it.scoped("CPDoS: an answer with a field that cannot be sent is not what others get", () =>
+      Effect.gen(function*() {
+        const app = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+          HttpServerResponse.text("page", {
+            headers: { ...fresh, "x-language": decodeURIComponent(headers["x-language"] ?? "en") }
+          }))
+        const { port } = yield* serve(HttpCache.middleware()(app))
+        for (const [i, value] of ["%0d%0aSet-Cookie:a=b", "%00", "%7f", "%c5%82"].entries()) {
+          assert.include(yield* send(port, `/${i}`, [`X-Language: ${value}`]), "HTTP/1.1 500", value)
+          for (const status of ["fwd=uri-miss", "fwd=uri-miss; stored"]) {
+            const clean = yield* send(port, `/${i}`)
+            assert.include(clean, "HTTP/1.1 200", value)
+            assert.include(clean, status, value)
+          }
         }
       }).pipe(provide))
 

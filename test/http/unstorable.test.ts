@@ -8,6 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import { Unstorable } from "../../src/internal/httpCache/unstorable.js"
 import { arrivals, type Client, memory, serve, storages } from "./support.js"
 
 type App = HttpApp.Default
@@ -46,6 +47,21 @@ const goForwardTogether = (options: HttpCache.Options, answer: App) =>
     yield* Effect.all([client.get("/a"), client.get("/a")], { concurrency: 2 })
     assert.strictEqual(runs, 4)
   })
+
+describe("what is remembered of what is not storable", () => {
+  it.effect("takes little room, however many there are and however long their targets", () =>
+    Effect.gen(function*() {
+      const unstorable = new Unstorable()
+      const of = { isAuthorized: false, isPersonal: false }
+      const long = "a".repeat(8_000)
+      for (let i = 0; i < 10_100; i++) yield* unstorable.add(["http", "host", `/${long}${i}`, undefined], of)
+      const names = Array.from(unstorable["marks"].keys())
+      assert.strictEqual(names.length, 10_000)
+      assert.isBelow(Math.max(...names.map((name) => name.length)), 256)
+      assert.isTrue(yield* unstorable.has(["http", "host", `/${long}10099`, undefined], of))
+      assert.isFalse(yield* unstorable.has(["http", "host", `/${long}10100`, undefined], of))
+    }))
+})
 
 for (const storage of storages) {
   describe(`what was not storable, over a backend of ${storage}`, () => {

@@ -55,9 +55,10 @@ const longest = 2 ** 31
 export const secondsOf = (argument: string | undefined): number =>
   argument !== undefined && /^\d+$/.test(argument) ? Math.min(Number(argument), longest) : 0
 
-/** The least restrictive pair comes last: everything, fields, nothing. */
-export const both = (a: Restriction, b: Restriction): Restriction =>
-  a === true || b === true ? true : a === false ? b : b === false ? a : [...a, ...b]
+/** What restrictions say together: everything, fields, or nothing. */
+const together = (restrictions: ReadonlyArray<Restriction>): Restriction =>
+  restrictions.length > 0 &&
+  (restrictions.includes(true) || restrictions.flatMap((_) => typeof _ === "boolean" ? [] : _))
 
 export const fieldsOf = (argument: string): Restriction => {
   const names = argument.split(",").map((_) => _.trim().toLowerCase()).filter((_) => _ !== "")
@@ -91,6 +92,8 @@ export const directivesIn = (value: string | undefined): ReadonlyArray<Directive
 
 export const parseCacheControl = (value: string | undefined): CacheControl => {
   const parsed: { -readonly [K in keyof CacheControl]: CacheControl[K] } = { ...silent }
+  const noCache: Array<Restriction> = []
+  const isPrivate: Array<Restriction> = []
   for (const { argument, isMalformed, name } of directivesIn(value)) {
     const restriction = argument === undefined ? true : fieldsOf(argument)
     switch (name) {
@@ -98,10 +101,10 @@ export const parseCacheControl = (value: string | undefined): CacheControl => {
         parsed.noStore = true
         break
       case "no-cache":
-        parsed.noCache = both(parsed.noCache, restriction)
+        noCache.push(restriction)
         break
       case "private":
-        parsed.private = both(parsed.private, restriction)
+        isPrivate.push(restriction)
         break
       case "must-revalidate":
         parsed.mustRevalidate = true
@@ -130,5 +133,5 @@ export const parseCacheControl = (value: string | undefined): CacheControl => {
         break
     }
   }
-  return parsed
+  return { ...parsed, noCache: together(noCache), private: together(isPrivate) }
 }

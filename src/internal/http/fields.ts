@@ -8,6 +8,9 @@ export type Fields = Readonly<Record<string, string>>
 /** RFC 9110 §5.6.2 */
 export const isToken = (text: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)
 
+/** RFC 9110 §5.5: what a server can send as a field's value. */
+export const isFieldValue = (text: string): boolean => /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
+
 /**
  * The members of a list, trimmed, the empty ones left out (RFC 9110 §5.6.1). Commas in
  * quoted strings do not count, unless a quote is never closed: then none is taken for one.

@@ -17,17 +17,15 @@ const preferencesOf = (value: string): ReadonlyArray<Preference> =>
     return match === null ? [] : [{ name: match[1]!.toLowerCase(), weight: Number(match[2] ?? 1) }]
   })
 
-/** RFC 4647 §3.4: a range, and what is left of it without its last subtags. */
-const fallbacks = (range: string): ReadonlyArray<string> => {
-  const subtags = range.split("-")
-  const found = []
-  while (subtags.length > 0) {
-    found.push(subtags.join("-"))
-    subtags.pop()
+/** RFC 4647 §3.4: the tag, of those that are known, that a range names, or names without its last subtags. */
+const lookup = (range: string, known: ReadonlyArray<string>): string | undefined => {
+  let rest = range
+  while (rest !== "" && !known.includes(rest)) {
+    rest = rest.slice(0, Math.max(0, rest.lastIndexOf("-")))
     // A single letter belongs to what came after it.
-    if (subtags.length > 1 && subtags.at(-1)!.length === 1) subtags.pop()
+    if (rest.at(-2) === "-") rest = rest.slice(0, -2)
   }
-  return found
+  return rest === "" ? undefined : rest
 }
 
 /**
@@ -41,7 +39,7 @@ export const preferredLanguage = (value: string | undefined, available: Readonly
   for (const { name, weight } of preferencesOf(value ?? "")) {
     if (name === "*") any = weight
     // What is refused is refused by its own name only.
-    const tag = weight === 0 ? name : fallbacks(name).find((range) => known.includes(range))
+    const tag = weight === 0 ? name : lookup(name, known)
     if (tag !== undefined && weights.get(tag) !== 0) {
       weights.set(tag, weight === 0 ? 0 : Math.max(weights.get(tag) ?? 0, weight))
     }

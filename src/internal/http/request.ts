@@ -81,10 +81,13 @@ export interface Visit {
 const unkeyed = new Set([
   "forwarded",
   "front-end-https",
+  "x-forwarded",
   "x-forwarded-host",
+  "x-forwarded-method",
   "x-forwarded-path",
   "x-forwarded-port",
   "x-forwarded-prefix",
+  "x-forwarded-protocol",
   "x-forwarded-scheme",
   "x-forwarded-server",
   "x-forwarded-ssl",
@@ -95,12 +98,21 @@ const unkeyed = new Set([
   "x-http-method-override",
   "x-method-override",
   "x-original-host",
+  "x-original-method",
   "x-original-uri",
   "x-original-url",
   "x-rewrite-url",
+  "x-scheme",
+  "x-script-name",
   "x-url-scheme",
   "x-wap-profile"
 ])
+
+/**
+ * RFC 9110 §7.6.1: of the connection that a request came by. A proxy behind the cache takes off what `Connection` names:
+ * it would not see what the key has.
+ */
+const ofConnection = new Set(["connection", "keep-alive", "proxy-connection", "te", "trailer"])
 
 const conditional = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"]
 
@@ -129,7 +141,9 @@ const shownFields = (headers: Fields, rules: RequestRules, authority: string, sc
   const shown: Record<string, string> = Object.create(null)
   for (const name of Object.keys(headers)) {
     if (typeof headers[name] !== "string") continue
-    if (rules.isOutgoing === true || !unkeyed.has(name) || rules.vary.includes(name)) shown[name] = headers[name]
+    const isCovered = rules.isOutgoing === true || rules.vary.includes(name) ||
+      !(unkeyed.has(name) || ofConnection.has(name))
+    if (isCovered) shown[name] = headers[name]
   }
   for (const name of conditional) delete shown[name]
   if (rules.host === false) delete shown["host"]

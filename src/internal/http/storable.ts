@@ -2,7 +2,7 @@
  * Whether a response may be stored (RFC 9111 §3), for how long, and for whom.
  */
 import { type CacheControl, toPrivate } from "./cacheControl.js"
-import type { Fields } from "./fields.js"
+import { type Fields, isFieldValue } from "./fields.js"
 import { explicitLifetime, heuristicLifetime, initialAge } from "./freshness.js"
 import { directivesOf } from "./targeted.js"
 import { hasValidator, validatingFields } from "./validation.js"
@@ -78,6 +78,7 @@ export interface NotStorable {
 
 export type Reason =
   | "status"
+  | "field"
   | "no-store"
   | "private"
   | "no-cache"
@@ -122,6 +123,8 @@ export const judge = (exchange: Exchange, rules: StoreRules): Storable | NotStor
   }
   // RFC 9110 §14.4: it means nothing here; an app that sends it is likely wrong about its status.
   if (headers["content-range"] !== undefined && rules.statuses !== "any") return no("status")
+  // RFC 9110 §5.5: it cannot be sent; stored, it would be an error for all.
+  if (!Object.values(headers).every(isFieldValue)) return no("field")
   const isPrivate = rules.isPrivate === true
   const { cacheControl: directives, isTargeted } = directivesOf(headers, rules.targets ?? [])
   const cacheControl = isPrivate ? toPrivate(directives) : directives

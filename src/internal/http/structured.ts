@@ -98,7 +98,7 @@ const member = (reader: Reader): Member => {
 
 /** The members by key, of several with one key the last; `undefined` where the whole is malformed (§4.2). */
 export const parseDictionary = (value: string): ReadonlyMap<string, Member> | undefined => {
-  const reader = new Reader(value.replace(/^ +| +$/g, ""))
+  const reader = new Reader(value.replace(/^ +|(?<! ) +$/g, ""))
   const members = new Map<string, Member>()
   try {
     while (!reader.isAtEnd) {

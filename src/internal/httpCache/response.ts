@@ -8,6 +8,7 @@ import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { IncomingMessage } from "node:http"
 import { mergeVary } from "../http/vary.js"
 
 /** A response with these headers and no others. A body given a type by `HttpBody` would change the type that is there. */
@@ -66,17 +67,25 @@ export const brokenOff = (
   const { body, headers } = response
   const source: unknown = request.source
   if (body._tag !== "Stream" || source === undefined) return response
-  const { socket } = source as { readonly socket?: { readonly destroy?: () => void } }
   const stream = Stream.tapErrorCause(
     ofLength(body.stream, headers["content-length"]),
-    () => Effect.sync(() => socket?.destroy?.())
+    () => Effect.sync(() => cut(source as object))
   )
   return Response.setBody(response, HttpBody.stream(stream, body.contentType, body.contentLength))
 }
 
-/** Whether the end of the connection is that of a body: to HTTP/1.0, which knows no chunks. */
-export const isEndedByClosing = ({ source }: HttpServerRequest.HttpServerRequest): boolean =>
-  (source as { readonly httpVersion?: unknown } | undefined)?.httpVersion === "1.0"
+/** Whether the end of the connection is that of a body (RFC 9112 §6.3): to HTTP/1.0, which knows no chunks. */
+export const isEndedByClosing = ({ source }: Pick<HttpServerRequest.HttpServerRequest, "source">): boolean =>
+  (source as Partial<IncomingMessage> | undefined)?.httpVersion === "1.0"
+
+/** Ends the connection of a request, so that it does not look like the end of a body. */
+const cut = (source: object): void => {
+  const { socket } = source as Partial<IncomingMessage>
+  // Only a TCP connection can be reset; TLS ends without saying so, which its clients notice.
+  const canReset = socket?.remoteAddress !== undefined && !("encrypted" in socket)
+  if (isEndedByClosing({ source }) && canReset) socket.resetAndDestroy()
+  else socket?.destroy?.()
+}
 
 const ofLength = (
   stream: Stream.Stream<Uint8Array, unknown>,

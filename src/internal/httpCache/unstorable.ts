@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Visit } from "../http/request.js"
+import * as Key from "../key.js"
 
 const rememberMillis = 5_000
 const maxRemembered = 10_000
@@ -16,13 +17,16 @@ interface Mark {
   readonly isLasting: boolean
 }
 
-/** A memory of this process, bounded in time and number. */
+/** A memory of this process, bounded in time, number and size. */
 export class Unstorable {
   private readonly marks = new Map<string, Mark>()
 
-  /** Requests with credentials are remembered apart: what is not stored for them may be for others. */
+  /**
+   * Requests with credentials are remembered apart: what is not stored for them may be for others. Of bounded length, as
+   * anybody may write long targets.
+   */
   private nameOf(key: ReadonlyArray<unknown>, { isAuthorized, isPersonal }: Class): string {
-    return JSON.stringify([isAuthorized, isPersonal, key])
+    return Key.encode([isAuthorized, isPersonal, key])
   }
 
   has(key: ReadonlyArray<unknown>, of: Class): Effect.Effect<boolean> {
