@@ -100,13 +100,13 @@ describe("a thousand clients of ten users", () => {
           const answering = { begun: 0, ended: 0 }
           const counted = Effect.suspend(() => {
             answering.begun++
-            const failing = Effect.catchAll(cached, (user) =>
-              Effect.succeed(HttpServerResponse.text(Site.errorOf(user), { status: 500 })))
+            const failing = Effect.catchAll(cached, (error) =>
+              Effect.succeed(
+                typeof error === "string" ? HttpServerResponse.text(Site.errorOf(error), { status: 500 }) : error
+              ))
             return Effect.ensuring(
               failing,
-              Effect.sync(() =>
-                answering.ended++
-              )
+              Effect.sync(() => answering.ended++)
             )
           })
           const { port } = yield* Effect.supervised(serve(counted, http), fibers)

@@ -18,6 +18,8 @@ export interface Page {
   readonly sets?: boolean
   /** Who asks, in a field that is not for others. */
   readonly names?: boolean
+  /** Its answer is one that it fails with, as redirects often are. */
+  readonly raises?: boolean
   readonly body?: "stream" | "cut" | "long"
 }
 
@@ -37,12 +39,15 @@ export const pages: Readonly<Record<string, Page>> = {
   "/stream": { cacheControl: "public, max-age=2", body: "stream", seconds: 3 },
   "/cut": { cacheControl: "public, max-age=2", body: "cut", seconds: 3 },
   "/long": { cacheControl: "public, max-age=2", body: "long", seconds: 0 },
+  "/raised": { cacheControl: "public, max-age=2", raises: true, seconds: 3 },
   "/mine": { cacheControl: "max-age=2, stale-while-revalidate=1", isOwn: true, seconds: 3 },
   "/mine/private": { cacheControl: "private, max-age=2", isOwn: true, seconds: 0 },
   "/mine/empty": { cacheControl: "private=\"\", public, max-age=2", isOwn: true, seconds: 0 },
   "/mine/never": { cacheControl: "no-store", isOwn: true, seconds: 0 },
   "/mine/validated": { cacheControl: "no-cache", isOwn: true, seconds: 0 },
   "/mine/sets": { cacheControl: "public, max-age=2", isOwn: true, sets: true, seconds: 0 },
+  "/mine/raised": { cacheControl: "private", isOwn: true, raises: true, seconds: 0 },
+  "/mine/raised/sets": { cacheControl: "public, max-age=2", isOwn: true, raises: true, sets: true, seconds: 0 },
   "/mine/varies": { cacheControl: "public, max-age=2", isOwn: true, vary: "Cookie, Authorization", seconds: 3 },
   "/mine/flaky": { cacheControl: "max-age=1", isOwn: true, fails: true, seconds: 1 + staleIfErrorSeconds },
   "/mine/stream": { cacheControl: "max-age=2", isOwn: true, body: "stream", seconds: 3 },
@@ -69,8 +74,8 @@ export const nobody = "nobody"
 export const errorOf = (user: string): string => `error of ${user}`
 
 export interface Site {
-  /** Fails with who asks. */
-  readonly app: HttpApp.Default<string, Scope.Scope>
+  /** Fails with who asks, or with an answer. */
+  readonly app: HttpApp.Default<string | HttpServerResponse.HttpServerResponse, Scope.Scope>
   /** How often pages were made; and requests to the app that began, and that were done with. */
   readonly counts: { runs: number; opened: number; closed: number }
 }
@@ -112,7 +117,10 @@ export const makeSite = (random: Random): Site => {
     const text = bodyOf(mark)
     if (page.body === undefined) {
       const response = HttpServerResponse.text(text, { headers: fields })
-      return page.sets === true ? yield* Effect.orDie(HttpServerResponse.setCookie(response, "own", user)) : response
+      const answer = page.sets === true
+        ? yield* Effect.orDie(HttpServerResponse.setCookie(response, "own", user))
+        : response
+      return page.raises === true ? yield* Effect.fail(answer) : answer
     }
     const parts = Stream.fromIterable(text.match(/[^]{1,500}/g)!).pipe(
       Stream.rechunk(1),
