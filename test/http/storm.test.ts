@@ -148,7 +148,8 @@ describe("a thousand clients of ten users", () => {
             collapsed: 3,
             hit: 100,
             stored: 30,
-            streamed: 3
+            streamed: 3,
+            cookies: 20
           }
           for (const [what, times] of Object.entries(least)) {
             assert.isAtLeast(counts[what] ?? 0, times, `${what}, ${told}`)

@@ -24,6 +24,8 @@ export interface Report {
   readonly problems: Array<string>
   /** How often what came. */
   readonly counts: Record<string, number>
+  /** Cookies that came: each run of the app gives one, to one client. */
+  readonly cookies: Set<string>
 }
 
 export interface Storm {
@@ -130,6 +132,12 @@ const client = (storm: Storm, report: Report, changed: Map<string, number>, i: n
         const { body, headers, status } = answer.right
         const problem = wrong(asking, answer.right, yield* Clock.currentTimeMillis)
         if (problem !== undefined) report.problems.push(`${told}: ${problem}, ${headers["cache-status"]}`)
+        const cookie = headers["set-cookie"]
+        if (cookie !== undefined) {
+          if (report.cookies.has(cookie)) report.problems.push(`${told}: a cookie that another client has, ${cookie}`)
+          report.cookies.add(cookie)
+          count("cookies")
+        }
         count(String(status))
         const cache = headers["cache-status"] ?? ""
         for (const what of ["hit", "collapsed", "stored", "streamed", "ttl=-"]) if (cache.includes(what)) count(what)
@@ -181,7 +189,7 @@ const client = (storm: Storm, report: Report, changed: Map<string, number>, i: n
 
 /** A thousand clients at once, until each has asked three times. */
 export const run = (storm: Storm, clients = 1_000) => {
-  const report: Report = { problems: [], counts: {} }
+  const report: Report = { problems: [], counts: {}, cookies: new Set() }
   const changed = new Map<string, number>()
   return Effect.as(
     Effect.forEach(Array.from({ length: clients }, (_, i) => i), (i) => client(storm, report, changed, i), {

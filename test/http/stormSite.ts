@@ -97,7 +97,7 @@ export const makeSite = (random: Random): Site => {
       yield* pause
       return HttpServerResponse.text(String(version))
     }
-    counts.runs++
+    const run = ++counts.runs
     const version = versions.get(path)!
     yield* pause
     if (page.fails === true && random() < 0.4) {
@@ -118,7 +118,7 @@ export const makeSite = (random: Random): Site => {
     if (page.body === undefined) {
       const response = HttpServerResponse.text(text, { headers: fields })
       const answer = page.sets === true
-        ? yield* Effect.orDie(HttpServerResponse.setCookie(response, "own", user))
+        ? yield* Effect.orDie(HttpServerResponse.setCookie(response, "own", `${user}.${run}`))
         : response
       return page.raises === true ? yield* Effect.fail(answer) : answer
     }
