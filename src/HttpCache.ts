@@ -488,6 +488,23 @@ export const invalidatePrefix = (
  */
 export const invalidateTags: typeof Cache.invalidateTags = Cache.invalidateTags
 
+/**
+ * Removes everything that caches of this name have stored, `"http"` where they were given
+ * none, and nothing else.
+ *
+ * @example
+ * ```ts
+ * import { HttpCache } from "effect-caching"
+ *
+ * const forget = HttpCache.clear({ name: "api" })
+ * ```
+ *
+ * @since 1.0.0
+ * @category invalidation
+ */
+export const clear = ({ name }: Pick<Target, "name"> = {}): Effect.Effect<void, BackendError, CacheBackend> =>
+  Effect.suspend(() => Cache.clear(makeCache(compile({ name }))))
+
 /** The keys of a URL, or of a path where the target or the current request is; one for each scheme. */
 const keysOf = (option: string, url: string, target: Target) =>
   Effect.map(Effect.serviceOption(HttpServerRequest.HttpServerRequest), (request) => {

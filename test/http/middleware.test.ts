@@ -347,6 +347,27 @@ for (const storage of storages) {
         assert.strictEqual((yield* client.get("/a?x=1&y=2")).body, "new")
       }).pipe(provide))
 
+    it.scoped("a cleared cache has no answer and no variant left, and others keep theirs", () =>
+      Effect.gen(function*() {
+        const [cleared, kept] = [counting({ ...fresh, vary: "X-Kind" }), counting()]
+        const clients = [
+          yield* serve(HttpCache.middleware({ name: "cleared" })(cleared.app)),
+          yield* serve(HttpCache.middleware({ name: "kept" })(kept.app))
+        ]
+        const visitAll = Effect.forEach(
+          clients,
+          ({ get }) =>
+            Effect.forEach(
+              ["/a", "/b"],
+              (path) => Effect.zipRight(get(path, { "x-kind": "1" }), get(path, { "x-kind": "2" }))
+            )
+        )
+        yield* visitAll
+        yield* HttpCache.clear({ name: "cleared" })
+        yield* visitAll
+        assert.deepStrictEqual([cleared.source.runs, kept.source.runs], [8, 2])
+      }).pipe(provide))
+
     it.scoped("a handler invalidates by path at its own origin", () =>
       Effect.gen(function*() {
         const { app, source } = counting()
