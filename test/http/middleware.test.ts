@@ -516,6 +516,22 @@ describe("HttpCache", () => {
       assert.strictEqual(reply.headers["access-control-allow-origin"], "http://a.example")
     }).pipe(Effect.provide(memory())))
 
+  it.scoped("pre-response handlers inside the cache are applied once, to failures too", () =>
+    Effect.gen(function*() {
+      let applied = 0
+      const handled = Effect.zipRight(
+        HttpApp.appendPreResponseHandler((_, response) =>
+          Effect.sync(() => HttpServerResponse.setHeader(response, "x-applied", `${++applied}`))
+        ),
+        HttpRouter.empty
+      )
+      for (const [i, statuses] of [undefined, { 404: "1 minute" } as const].entries()) {
+        const client = yield* serve(HttpCache.middleware({ name: `${i}`, statuses })(handled))
+        const { headers, status } = yield* client.get("/a")
+        assert.deepStrictEqual([status, headers["x-applied"], applied], [404, `${i + 1}`, i + 1])
+      }
+    }).pipe(Effect.provide(memory())))
+
   for (
     const [allowed, allowedOrigins] of [
       ["of a list", ["http://a.example", "http://b.example"]],

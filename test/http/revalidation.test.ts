@@ -128,6 +128,25 @@ for (const storage of storages) {
         assert.strictEqual((yield* client.get("/a")).body, "new")
       }).pipe(provide))
 
+    it.scoped("a 304 with which the app fails is not for who has not asked for one, be it storable or not", () =>
+      Effect.gen(function*() {
+        for (const cacheControl of ["max-age=60", "private"]) {
+          const app = Effect.flatMap(
+            HttpServerRequest.HttpServerRequest,
+            ({ headers }) =>
+              headers["if-none-match"] === undefined
+                ? HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60", etag: "\"1\"" } })
+                : Effect.fail(HttpServerResponse.empty({ status: 304, headers: { "cache-control": cacheControl } }))
+          )
+          const client = yield* serve(HttpCache.middleware({ name: cacheControl })(app))
+          for (let i = 0; i < 2; i++) {
+            const { body, status } = yield* client.get("/a")
+            assert.deepStrictEqual([status, body], [200, "page"])
+            yield* TestClock.adjust("2 minutes")
+          }
+        }
+      }).pipe(provide))
+
     it.scoped("RFC 5861 §4: is sent in place of an error, and of a failure, within stale-if-error", () =>
       Effect.gen(function*() {
         const { app } = giving({ headers: { "cache-control": "max-age=10, stale-if-error=5" } }, { status: 503 }, {

@@ -30,7 +30,7 @@ export const bake = (
       Effect.flatMap(FiberRef.get(HttpApp.currentPreResponseHandlers), (handler): Effect.Effect<Baked> =>
         exit._tag === "Success" && handler._tag === "Some"
           ? Effect.map(
-            Effect.exit(shaped(handler.value, request, exit.value)),
+            Effect.exit(shape(handler.value, request, exit.value)),
             (exit) => ({ exit, handler: Option.none() })
           )
           : Effect.succeed({ exit, handler }))),
@@ -46,25 +46,19 @@ export const unbaked = ({ exit, handler }: Baked): Effect.Effect<Response.HttpSe
   )
 
 /** The answer that a failure is, as a redirect or a page that is not there; an error stays a failure. */
-export const answerIn = (
-  cause: Cause.Cause<any>,
-  handler: Handler,
-  request: HttpServerRequest.HttpServerRequest
-): Effect.Effect<Exit.Exit<Response.HttpServerResponse, any>> =>
+export const answerIn = (cause: Cause.Cause<any>): Effect.Effect<Exit.Exit<Response.HttpServerResponse, any>> =>
   Cause.isInterrupted(cause)
     ? Effect.succeed(Exit.failCause(cause))
-    : Effect.flatMap(HttpServerError.causeResponse(cause), ([response]): ReturnType<typeof answerIn> =>
-      response.status >= 500
-        ? Effect.succeed(Exit.failCause(cause))
-        : handler._tag === "Some"
-        ? Effect.exit(shaped(handler.value, request, response))
-        : Effect.succeed(Exit.succeed(response)))
+    : Effect.map(
+      HttpServerError.causeResponse(cause),
+      ([response]) => response.status >= 500 ? Exit.failCause(cause) : Exit.succeed(response)
+    )
 
 /**
  * The response as the handlers leave it. Those of CORS put their `Vary` in the place of the one that is there, and say
  * `Origin` to the origins that they allow only: what others get would be sent to these.
  */
-const shaped = (
+export const shape = (
   handler: HttpApp.PreResponseHandler,
   request: HttpServerRequest.HttpServerRequest,
   response: Response.HttpServerResponse
