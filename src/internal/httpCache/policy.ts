@@ -180,7 +180,8 @@ export const compile = (options: Options): Policy => {
     maxVariants: requireNumber(module, "maxVariants", options.maxVariants ?? 256, { integer: true, min: 1 }),
     isPrefixed: options.prefixes ?? false,
     isSearching: options.noVarySearch ?? false,
-    searchField: fieldOf(query),
+    // These see all of the query, and what they decide on must be asked for.
+    searchField: options.unless === undefined && options.forcedUpdate === undefined ? fieldOf(query) : undefined,
     obedience: clientDirectives,
     hitHeader: hitHeader === undefined ? undefined : fieldNames("hitHeader", [hitHeader])[0],
     removed: new Set([
