@@ -8,6 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
+import * as Fs from "node:fs"
 import { arrivals, memory, serve, storages } from "./support.js"
 
 interface Given {
@@ -126,6 +127,24 @@ for (const storage of storages) {
         assert.strictEqual(stale.headers["cache-status"], "http; hit; ttl=-4")
         yield* TestClock.adjust("1 seconds")
         assert.strictEqual((yield* client.get("/a")).body, "new")
+      }).pipe(provide))
+
+    it.scoped("a file with which the app fails, in whose place a stale answer is sent, is closed", () =>
+      Effect.gen(function*() {
+        const page = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60" } })
+        let file: Fs.ReadStream | undefined
+        let isFailing = false
+        const app = Effect.suspend(() =>
+          isFailing
+            ? Effect.fail(HttpServerResponse.raw(file = Fs.createReadStream("package.json"), { status: 503 }))
+            : Effect.succeed(page)
+        )
+        const client = yield* serve(HttpCache.middleware({ staleIfError: "1 hour" })(app))
+        yield* client.get("/a")
+        yield* TestClock.adjust("2 minutes")
+        isFailing = true
+        assert.strictEqual((yield* client.get("/a")).body, "page")
+        assert.isTrue(file?.destroyed)
       }).pipe(provide))
 
     it.scoped("a 304 with which the app fails is not for who has not asked for one, be it storable or not", () =>
