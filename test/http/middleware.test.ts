@@ -324,6 +324,21 @@ for (const storage of storages) {
           assert.strictEqual(reply.headers["vary"], "Accept, X-Tenant")
         }
         assert.strictEqual((yield* client.get("/", { "x-tenant": "a" })).headers["cache-status"], "http; hit; ttl=60")
+        // Caches behind may keep what the app fails with, stored here or not.
+        const moved = Effect.flip(Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+          HttpServerResponse.redirect(String(headers["x-tenant"]), { status: 301, headers: fresh })))
+        const moving = yield* serve(
+          HttpCache.middleware({
+            name: "moving",
+            vary: ["X-Tenant"],
+            storeIf: () =>
+              false
+          })(moved)
+        )
+        for (const asking of [{ method: "HEAD" }, {}, {}]) {
+          const { headers, status } = yield* moving.ask("/", { ...asking, headers: { "x-tenant": "a" } })
+          assert.deepStrictEqual([status, headers["vary"]], [301, "X-Tenant"])
+        }
       }).pipe(provide))
 
     it.scoped("an invalidated URL is loaded anew; a load under way is not stored", () =>

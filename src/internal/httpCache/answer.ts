@@ -30,9 +30,9 @@ import { bake, unbaked } from "./bake.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { heed } from "./head.js"
 import type { Policy } from "./policy.js"
-import { brokenOff, withVary } from "./response.js"
+import { brokenOff } from "./response.js"
 import { searching } from "./search.js"
-import { deliver, marked, serve } from "./serve.js"
+import { deliver, marked, serve, varied } from "./serve.js"
 import { type App, type Call, find, isStored, type Site, type Variant, variantOf } from "./site.js"
 import { usability } from "./usability.js"
 
@@ -192,7 +192,7 @@ const answerFromCache = (
       switch (outcome._tag) {
         case "Failed":
           return outcome.fingerprint === Rules.fingerprint(visit.fields)
-            ? marked(site, Effect.failCause(outcome.cause), { forward, isCollapsed: true })
+            ? marked(site, varied(site, Effect.failCause(outcome.cause)), { forward, isCollapsed: true })
             : alone(call, forward, variant)
         case "Unstored":
         case "Search":
@@ -254,10 +254,7 @@ const alone = (
   const app = asIf(call, shown)
   return marked(
     site,
-    Effect.map(
-      heeding === undefined ? app : Effect.tap(Effect.flatMap(bake(app, shown), unbaked), heeding),
-      (response) => withVary(response, site.policy.load.addedVary)
-    ),
+    varied(site, heeding === undefined ? app : Effect.tap(Effect.flatMap(bake(app, shown), unbaked), heeding)),
     { forward }
   )
 }
