@@ -8,6 +8,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { Unstorable } from "../../src/internal/httpCache/unstorable.js"
 import { arrivals, type Client, memory, serve, storages } from "./support.js"
 
 type App = HttpApp.Default
@@ -177,3 +180,21 @@ for (const storage of storages) {
       }).pipe(provide))
   })
 }
+
+describe("what is remembered of what was not storable", () => {
+  it.effect("is little, however long the URLs of a flood are", () =>
+    Effect.gen(function*() {
+      setFlagsFromString("--expose-gc")
+      const collect = runInNewContext("gc") as () => void
+      const unstorable = new Unstorable()
+      const of = { isAuthorized: false, isPersonal: false }
+      const keyOf = (i: number) => ["http", "host", `/${i}${"x".repeat(15_000)}`, undefined]
+      collect()
+      const before = process.memoryUsage().heapUsed
+      for (let i = 0; i < 10_000; i++) yield* unstorable.add(keyOf(i), of)
+      collect()
+      assert.isBelow(process.memoryUsage().heapUsed - before, 20 * 1024 * 1024)
+      assert.isTrue(yield* unstorable.has(keyOf(9_999), of))
+      assert.isFalse(yield* unstorable.has(keyOf(10_000), of))
+    }))
+})

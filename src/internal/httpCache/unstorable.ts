@@ -4,10 +4,13 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { hash } from "node:crypto"
 import type { Visit } from "../http/request.js"
 
 const rememberMillis = 5_000
 const maxRemembered = 10_000
+/** Longer names are hashed: who asks for what is not there chooses them. */
+const maxNameLength = 256
 
 type Class = Pick<Visit, "isAuthorized" | "isPersonal">
 
@@ -22,7 +25,8 @@ export class Unstorable {
 
   /** Requests with credentials are remembered apart: what is not stored for them may be for others. */
   private nameOf(key: ReadonlyArray<unknown>, { isAuthorized, isPersonal }: Class): string {
-    return JSON.stringify([isAuthorized, isPersonal, key])
+    const name = JSON.stringify([isAuthorized, isPersonal, key])
+    return name.length <= maxNameLength ? name : hash("sha256", name, "base64url")
   }
 
   has(key: ReadonlyArray<unknown>, of: Class): Effect.Effect<boolean> {
