@@ -214,6 +214,22 @@ for (const client of clients) {
         }
       }).pipe(provide))
 
+    it.scoped("RFC 5861 §4: no stale answer is sent in place of a 404, be it refused or not", () =>
+      Effect.gen(function*() {
+        const { hits, url } = yield* origin((_, response, hit) => {
+          if (hit === 1) response.writeHead(200, { "cache-control": "max-age=60" }).end("good")
+          else response.writeHead(hit === 2 ? 503 : 404).end()
+        })
+        const client = HttpCache.client({ staleIfError: "1 hour" })(
+          HttpClient.filterStatusOk(yield* HttpClient.HttpClient)
+        )
+        yield* client.get(url)
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(yield* (yield* client.get(url)).text, "good")
+        const error = yield* Effect.flip(client.get(url))
+        assert.deepStrictEqual([error.reason, hits.length], ["StatusCode", 3])
+      }).pipe(provide))
+
     it.scoped("errors are those of the client, with the caller's URL", () =>
       Effect.gen(function*() {
         const { url } = yield* origin((request) => request.socket.destroy())

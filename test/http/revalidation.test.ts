@@ -129,6 +129,24 @@ for (const storage of storages) {
         assert.strictEqual((yield* client.get("/a")).body, "new")
       }).pipe(provide))
 
+    it.scoped("RFC 5861 §4: is sent where one of two effects fails, and the other is interrupted", () =>
+      Effect.gen(function*() {
+        const page = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60" } })
+        let isFailing = false
+        const app = Effect.suspend(() =>
+          isFailing
+            ? Effect.as(Effect.all([Effect.never, Effect.fail("no")], { concurrency: 2 }), page)
+            : Effect.succeed(page)
+        )
+        const client = yield* serve(HttpCache.middleware({ staleIfError: "1 hour" })(app))
+        yield* client.get("/a")
+        yield* TestClock.adjust("2 minutes")
+        isFailing = true
+        const { body, headers } = yield* client.get("/a")
+        assert.strictEqual(body, "page")
+        assert.include(headers["cache-status"], "fwd-status=500")
+      }).pipe(provide))
+
     it.scoped("a file with which the app fails, in whose place a stale answer is sent, is closed", () =>
       Effect.gen(function*() {
         const page = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60" } })

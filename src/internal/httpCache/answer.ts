@@ -8,7 +8,6 @@
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
 import * as Cookies from "@effect/platform/Cookies"
-import { ResponseError } from "@effect/platform/HttpClientError"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
@@ -26,7 +25,7 @@ import * as Rules from "../http/request.js"
 import { type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
 import { judge } from "../http/storable.js"
 import type * as Stored from "../http/stored.js"
-import { bake, unbaked } from "./bake.js"
+import { bake, refusedIn, unbaked } from "./bake.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { heed } from "./head.js"
 import type { Policy } from "./policy.js"
@@ -93,10 +92,10 @@ const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest):
 const answeredBy = (
   cause: Cause.Cause<unknown>
 ): Effect.Effect<{ readonly headers: Fields; readonly status: number }> => {
-  const failure = Cause.failureOption(cause)
-  return failure._tag === "Some" && failure.value instanceof ResponseError && failure.value.reason === "StatusCode"
-    ? Effect.succeed(failure.value.response)
-    : Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
+  const refused = refusedIn(cause)
+  return refused === undefined
+    ? Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
+    : Effect.succeed(refused)
 }
 
 const invalidateFor = (

@@ -3,10 +3,14 @@
  * pre-response handlers that it added, or the answer that its failure is.
  */
 import * as HttpApp from "@effect/platform/HttpApp"
+import { ResponseError } from "@effect/platform/HttpClientError"
+import type * as ClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Respondable from "@effect/platform/HttpServerRespondable"
 import * as Response from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
@@ -45,14 +49,25 @@ export const unbaked = ({ exit, handler }: Baked): Effect.Effect<Response.HttpSe
     exit
   )
 
-/** The answer that a failure is, as a redirect or a page that is not there; an error stays a failure. */
+/**
+ * The answer that a failure is, as a redirect or a page that is not there; an error stays a failure. What a failure
+ * has interrupted beside it changes nothing; a defect beside it is one to be told of.
+ */
 export const answerIn = (cause: Cause.Cause<any>): Effect.Effect<Exit.Exit<Response.HttpServerResponse, any>> =>
-  Cause.isInterrupted(cause)
+  Cause.isInterruptedOnly(cause) || Chunk.some(Cause.defects(cause), isBug)
     ? Effect.succeed(Exit.failCause(cause))
     : Effect.map(
       HttpServerError.causeResponse(cause),
       ([response]) => response.status >= 500 ? Exit.failCause(cause) : Exit.succeed(response)
     )
+
+const isBug = (defect: unknown): boolean => !Response.isServerResponse(defect) && !Respondable.isRespondable(defect)
+
+/** The answer that a client has refused, as `HttpClient.filterStatusOk` does. */
+export const refusedIn = (cause: Cause.Cause<unknown>): ClientResponse.HttpClientResponse | undefined => {
+  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  return failure instanceof ResponseError && failure.reason === "StatusCode" ? failure.response : undefined
+}
 
 /**
  * The response as the handlers leave it. Those of CORS put their `Vary` in the place of the one that is there, and say

@@ -27,7 +27,7 @@ import { judge, type Reason, type Storable, type StoreRules } from "../http/stor
 import type { Answer } from "../http/stored.js"
 import { freshened, isAbout } from "../http/validation.js"
 import { mergeVary } from "../http/vary.js"
-import { answerIn, bake, shape } from "./bake.js"
+import { answerIn, bake, refusedIn, shape } from "./bake.js"
 import { type Bounds, capture, type Captured } from "./capture.js"
 import { type Compress, formsOf, hasForms } from "./compress.js"
 import type { Delivery } from "./owner.js"
@@ -122,8 +122,8 @@ const run = (
         return {
           _tag: "Failed",
           cause,
-          status: rules.isOutgoing === true ? 500 : response.status,
-          isOwn: handler._tag === "Some" || Cause.isInterrupted(cause) || isOnce || !isForMany(response, rules),
+          status: rules.isOutgoing === true ? refusedIn(cause)?.status ?? 500 : response.status,
+          isOwn: handler._tag === "Some" || Cause.isInterruptedOnly(cause) || isOnce || !isForMany(response, rules),
           delivery: { exit: Exit.failCause(cause), handler, scope: isOnce ? scope : undefined }
         }
       })
