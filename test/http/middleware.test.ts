@@ -1,5 +1,6 @@
 /** What a cached app answers, over a real server. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Headers from "@effect/platform/Headers"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpRouter from "@effect/platform/HttpRouter"
@@ -16,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import * as Http from "node:http"
@@ -530,6 +532,34 @@ describe("HttpCache", () => {
       assert.strictEqual(reply.status, 500)
       assert.strictEqual(reply.headers["access-control-allow-origin"], "http://a.example")
     }).pipe(Effect.provide(memory())))
+
+  for (
+    const [how, allowed] of [
+      ["by its name", ({ headers }) => headers["origin"]],
+      ["with Headers.get", ({ headers }) => Option.getOrUndefined(Headers.get(headers, "Origin"))],
+      ["with Headers.has", ({ headers }) => Headers.has(headers, "Origin") ? "*, if asked" : undefined],
+      ["among all", ({ headers }) => Object.entries(headers).find(([name]) => name === "origin")?.[1]]
+    ] as ReadonlyArray<readonly [string, (request: HttpServerRequest.HttpServerRequest) => string | undefined]>
+  ) {
+    it.scoped(`a pre-response handler that reads Origin ${how} makes the answer vary by it`, () =>
+      Effect.gen(function*() {
+        const handled = Effect.zipRight(
+          HttpApp.appendPreResponseHandler((request, response) => {
+            const origin = allowed(request)
+            return Effect.succeed(
+              origin === undefined
+                ? response
+                : HttpServerResponse.setHeader(response, "access-control-allow-origin", origin)
+            )
+          }),
+          counting().app
+        )
+        const client = yield* serve(HttpCache.middleware()(handled))
+        assert.strictEqual((yield* client.get("/a")).headers["vary"], "Origin")
+        assert.isDefined((yield* client.get("/a", { origin: "http://a" })).headers["access-control-allow-origin"])
+        assert.isUndefined((yield* client.get("/a")).headers["access-control-allow-origin"])
+      }).pipe(Effect.provide(memory())))
+  }
 
   it.scoped("pre-response handlers inside the cache are applied once, to failures too", () =>
     Effect.gen(function*() {

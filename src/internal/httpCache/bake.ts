@@ -79,10 +79,27 @@ export const shape = (
   response: Response.HttpServerResponse
 ): ReturnType<HttpApp.PreResponseHandler> => {
   let isOriginRead = false
+  const note = (name: string | symbol) => {
+    if (name === "origin") isOriginRead = true
+  }
   const headers = new Proxy(request.headers, {
     get: (headers, name) => {
-      if (name === "origin") isOriginRead = true
+      note(name)
       return Reflect.get(headers, name)
+    },
+    has: (headers, name) => {
+      note(name)
+      return Reflect.has(headers, name)
+    },
+    // `Headers.get` asks for it so.
+    getOwnPropertyDescriptor: (headers, name) => {
+      note(name)
+      return Reflect.getOwnPropertyDescriptor(headers, name)
+    },
+    // Who copies all of them sees whether it is among them.
+    ownKeys: (headers) => {
+      note("origin")
+      return Reflect.ownKeys(headers)
     }
   })
   return Effect.map(handler(request.modify({ headers }), response), (shaped) => {
