@@ -3,12 +3,14 @@
  *
  * @since 1.0.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Backend from "../Backend.js"
 import { requireMillis, requireNumber } from "../internal/options.js"
 
@@ -99,7 +101,7 @@ export const wrap: {
       let state: State = { _tag: "Closed", window: new Window(size) }
 
       const settle = (entered: State, now: number, exit: Exit.Exit<unknown, Backend.BackendError>) => {
-        const failure = Exit.isFailure(exit) && exit.cause._tag === "Fail" ? exit.cause.error : undefined
+        const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
         const isFailure = failure !== undefined && countsAsFailure.has(failure.reason)
         // A probe that was given up, and comes back well after all, is as good as the one sent after it.
         if (state._tag === "HalfOpen" && entered._tag === "HalfOpen" && Exit.isSuccess(exit)) {
@@ -108,13 +110,13 @@ export const wrap: {
         }
         // What else began before the state changed says nothing about the state of now.
         if (state !== entered) return
+        // What is interrupted has found out nothing, be it a probe or not.
+        const isInterrupted = Exit.isFailure(exit) && failure === undefined
         if (state._tag === "Closed") {
-          state.window.add(isFailure)
+          if (!isInterrupted) state.window.add(isFailure)
           if (state.window.rate >= failureRate) state = { _tag: "Open", until: now + resetMillis }
           return
         }
-        // An interrupted probe has found out nothing: the next one may.
-        const isInterrupted = Exit.isFailure(exit) && failure === undefined
         state = isFailure || isInterrupted
           ? { _tag: "Open", until: isInterrupted ? now : now + resetMillis }
           : { _tag: "Closed", window: new Window(size) }

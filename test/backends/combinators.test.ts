@@ -323,6 +323,35 @@ describe("CircuitBreaker", () => {
       yield* get
     }).pipe(Effect.provide(layer)))
 
+  it.effect("operations that are given up say nothing of the store", () =>
+    Effect.gen(function*() {
+      const faulty = yield* Faulty.Faulty
+      for (let i = 0; i < 4; i++) {
+        yield* faulty.inject(Faulty.fail("Timeout"))
+        assert.strictEqual(yield* reason, "Timeout")
+        yield* faulty.inject(Faulty.hang)
+        for (let i = 0; i < 3; i++) {
+          const givenUp = yield* Effect.fork(get)
+          yield* Effect.yieldNow()
+          yield* Fiber.interrupt(givenUp)
+        }
+      }
+      yield* faulty.heal
+      assert.strictEqual(yield* reason, "Unavailable")
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("an operation of a store of several that fails, and interrupts those beside it, has failed", () =>
+    Effect.gen(function*() {
+      const several = Backend.around(
+        yield* Backend.CacheBackend,
+        (_, operation) => Effect.map(Effect.all([operation, Effect.never], { concurrency: 2 }), ([value]) => value)
+      )
+      yield* (yield* Faulty.Faulty).inject(Faulty.fail())
+      const self = yield* CircuitBreaker.wrap(several, options)
+      for (let i = 0; i < 4; i++) assert.strictEqual((yield* Effect.flip(self.get("k"))).reason, "Connection")
+      assert.strictEqual((yield* Effect.flip(self.get("k"))).reason, "Unavailable")
+    }).pipe(Effect.provide(Faulty.layer(bytes))))
+
   it.effect("mistakes of callers do not open it", () =>
     Effect.gen(function*() {
       const self = yield* Backend.CacheBackend

@@ -4,6 +4,7 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as HttpCache from "effect-caching/HttpCache"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -97,6 +98,23 @@ for (const storage of storages) {
         const others = yield* serve(HttpCache.middleware({ ...options, name: "other" })(other.app))
         for (let i = 0; i < 2; i++) yield* others.get("/a")
         assert.strictEqual(other.source.runs, 2)
+      }).pipe(provide))
+
+    it.scoped("statuses: what the app fails with is an answer where it interrupts another, and none beside a defect", () =>
+      Effect.gen(function*() {
+        const missing = Effect.fail(HttpServerResponse.empty({ status: 404 }))
+        const second = (app: Effect.Effect<never, HttpServerResponse.HttpServerResponse>, name: string) =>
+          Effect.gen(function*() {
+            const client = yield* serve(HttpCache.middleware({ name, statuses: { 404: "10 seconds" } })(app))
+            yield* client.get("/a")
+            return (yield* client.get("/a")).headers["cache-status"]
+          })
+        const both = Effect.zipRight(Effect.all([Effect.never, missing], { concurrency: 2 }), Effect.never)
+        assert.strictEqual(yield* second(both, "both"), "both; hit; ttl=10")
+        const defect = Effect.failCause(
+          Cause.parallel(Cause.die(new Error("a bug")), Cause.fail(yield* Effect.flip(missing)))
+        )
+        assert.strictEqual(yield* second(defect, "defect"), "defect; fwd=uri-miss")
       }).pipe(provide))
 
     it.scoped("statuses: a page that is not there is stored where the app fails with it too", () =>

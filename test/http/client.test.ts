@@ -3,11 +3,14 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpServerRespondable from "@effect/platform/HttpServerRespondable"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as Memory from "effect-caching/backends/Memory"
 import * as Cache from "effect-caching/Cache"
 import * as HttpCache from "effect-caching/HttpCache"
 import * as Faulty from "effect-caching/testing/Faulty"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
@@ -211,6 +214,22 @@ for (const client of clients) {
         }
       }).pipe(provide))
 
+    it.scoped("RFC 5861 §4: no stale answer is sent in place of a 404, be it refused or not", () =>
+      Effect.gen(function*() {
+        const { hits, url } = yield* origin((_, response, hit) => {
+          if (hit === 1) response.writeHead(200, { "cache-control": "max-age=60" }).end("good")
+          else response.writeHead(hit === 2 ? 503 : 404).end()
+        })
+        const client = HttpCache.client({ staleIfError: "1 hour" })(
+          HttpClient.filterStatusOk(yield* HttpClient.HttpClient)
+        )
+        yield* client.get(url)
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(yield* (yield* client.get(url)).text, "good")
+        const error = yield* Effect.flip(client.get(url))
+        assert.deepStrictEqual([error.reason, hits.length], ["StatusCode", 3])
+      }).pipe(provide))
+
     it.scoped("errors are those of the client, with the caller's URL", () =>
       Effect.gen(function*() {
         const { url } = yield* origin((request) => request.socket.destroy())
@@ -220,6 +239,26 @@ for (const client of clients) {
         assert.strictEqual(error.reason, "Transport")
         assert.strictEqual(error.request.url, `${url}/a`)
         assert.strictEqual((yield* Effect.flip(client.get("nowhere"))).reason, "InvalidUrl")
+      }).pipe(provide))
+
+    it.scoped("failures are its caller's, and none is stored, whatever a server would answer with them", () =>
+      Effect.gen(function*() {
+        class Missing {
+          readonly _tag = "Missing";
+          [HttpServerRespondable.symbol]() {
+            return HttpServerResponse.empty({ status: 404 })
+          }
+        }
+        const { hits, url } = yield* origin((_, response) => response.writeHead(404).end())
+        const inner = yield* HttpClient.HttpClient
+        for (const error of [new Missing(), new Cause.NoSuchElementException()]) {
+          const client = HttpCache.client({ name: error._tag, statuses: { 404: "1 minute" } })(
+            HttpClient.transformResponse(inner, Effect.flatMap(() => Effect.fail(error)))
+          )
+          const before = hits.length
+          for (let i = 0; i < 2; i++) assert.strictEqual(yield* Effect.flip(client.get(url)), error)
+          assert.strictEqual(hits.length - before, 2)
+        }
       }).pipe(provide))
 
     it.scoped("a response is of its caller's request, and can be read in every way, more than once", () =>

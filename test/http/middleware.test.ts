@@ -1,5 +1,6 @@
 /** What a cached app answers, over a real server. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Headers from "@effect/platform/Headers"
 import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpRouter from "@effect/platform/HttpRouter"
@@ -16,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import * as Http from "node:http"
@@ -324,6 +326,21 @@ for (const storage of storages) {
           assert.strictEqual(reply.headers["vary"], "Accept, X-Tenant")
         }
         assert.strictEqual((yield* client.get("/", { "x-tenant": "a" })).headers["cache-status"], "http; hit; ttl=60")
+        // Caches behind may keep what the app fails with, stored here or not.
+        const moved = Effect.flip(Effect.map(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+          HttpServerResponse.redirect(String(headers["x-tenant"]), { status: 301, headers: fresh })))
+        const moving = yield* serve(
+          HttpCache.middleware({
+            name: "moving",
+            vary: ["X-Tenant"],
+            storeIf: () =>
+              false
+          })(moved)
+        )
+        for (const asking of [{ method: "HEAD" }, {}, {}]) {
+          const { headers, status } = yield* moving.ask("/", { ...asking, headers: { "x-tenant": "a" } })
+          assert.deepStrictEqual([status, headers["vary"]], [301, "X-Tenant"])
+        }
       }).pipe(provide))
 
     it.scoped("an invalidated URL is loaded anew; a load under way is not stored", () =>
@@ -538,6 +555,50 @@ describe("HttpCache", () => {
     }).pipe(Effect.provide(memory())))
 
   for (
+    const [how, allowed] of [
+      ["by its name", ({ headers }) => headers["origin"]],
+      ["with Headers.get", ({ headers }) => Option.getOrUndefined(Headers.get(headers, "Origin"))],
+      ["with Headers.has", ({ headers }) => Headers.has(headers, "Origin") ? "*, if asked" : undefined],
+      ["among all", ({ headers }) => Object.entries(headers).find(([name]) => name === "origin")?.[1]]
+    ] as ReadonlyArray<readonly [string, (request: HttpServerRequest.HttpServerRequest) => string | undefined]>
+  ) {
+    it.scoped(`a pre-response handler that reads Origin ${how} makes the answer vary by it`, () =>
+      Effect.gen(function*() {
+        const handled = Effect.zipRight(
+          HttpApp.appendPreResponseHandler((request, response) => {
+            const origin = allowed(request)
+            return Effect.succeed(
+              origin === undefined
+                ? response
+                : HttpServerResponse.setHeader(response, "access-control-allow-origin", origin)
+            )
+          }),
+          counting().app
+        )
+        const client = yield* serve(HttpCache.middleware()(handled))
+        assert.strictEqual((yield* client.get("/a")).headers["vary"], "Origin")
+        assert.isDefined((yield* client.get("/a", { origin: "http://a" })).headers["access-control-allow-origin"])
+        assert.isUndefined((yield* client.get("/a")).headers["access-control-allow-origin"])
+      }).pipe(Effect.provide(memory())))
+  }
+
+  it.scoped("pre-response handlers inside the cache are applied once, to failures too", () =>
+    Effect.gen(function*() {
+      let applied = 0
+      const handled = Effect.zipRight(
+        HttpApp.appendPreResponseHandler((_, response) =>
+          Effect.sync(() => HttpServerResponse.setHeader(response, "x-applied", `${++applied}`))
+        ),
+        HttpRouter.empty
+      )
+      for (const [i, statuses] of [undefined, { 404: "1 minute" } as const].entries()) {
+        const client = yield* serve(HttpCache.middleware({ name: `${i}`, statuses })(handled))
+        const { headers, status } = yield* client.get("/a")
+        assert.deepStrictEqual([status, headers["x-applied"], applied], [404, `${i + 1}`, i + 1])
+      }
+    }).pipe(Effect.provide(memory())))
+
+  for (
     const [allowed, allowedOrigins] of [
       ["of a list", ["http://a.example", "http://b.example"]],
       ["that a function allows", (origin: string) => /^http:\/\/[ab]\.example$/.test(origin)]
@@ -664,6 +725,8 @@ describe("HttpCache", () => {
 
   it("options that cannot be meant are refused", () => {
     const refused: ReadonlyArray<HttpCache.Options> = [
+      { query: { include: ["\ud800"] } },
+      { query: { exclude: [1 as unknown as string] } },
       { name: "" },
       { timeToLive: -1 },
       { maxBodyBytes: -1 },

@@ -127,6 +127,20 @@ for (const storage of storages) {
         assert.strictEqual(yield* said(exclude, "/f?utm=2", { "no-vary-search": "key-order" }), "key-order")
       }).pipe(provide))
 
+    it.scoped("is not told where `unless` or `forcedUpdate` may decide by what the key leaves out", () =>
+      Effect.gen(function*() {
+        const app = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60" } })
+        const isPreview = ({ url }: HttpServerRequest.HttpServerRequest) => url.includes("preview=1")
+        for (const [i, option] of [{ unless: isPreview }, { forcedUpdate: isPreview }].entries()) {
+          const client = yield* serve(
+            HttpCache.middleware({ name: `${i}`, query: { include: ["id"] }, ...option })(app)
+          )
+          for (let i = 0; i < 2; i++) {
+            assert.isUndefined((yield* client.get("/a?id=1")).headers["no-vary-search"])
+          }
+        }
+      }).pipe(provide))
+
     it.scoped("is not heeded unless asked for", () =>
       Effect.gen(function*() {
         const { app, source } = searching(utm)

@@ -8,6 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
+import * as Fs from "node:fs"
 import { arrivals, memory, serve, storages } from "./support.js"
 
 interface Given {
@@ -126,6 +127,61 @@ for (const storage of storages) {
         assert.strictEqual(stale.headers["cache-status"], "http; hit; ttl=-4")
         yield* TestClock.adjust("1 seconds")
         assert.strictEqual((yield* client.get("/a")).body, "new")
+      }).pipe(provide))
+
+    it.scoped("RFC 5861 §4: is sent where one of two effects fails, and the other is interrupted", () =>
+      Effect.gen(function*() {
+        const page = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60" } })
+        let isFailing = false
+        const app = Effect.suspend(() =>
+          isFailing
+            ? Effect.as(Effect.all([Effect.never, Effect.fail("no")], { concurrency: 2 }), page)
+            : Effect.succeed(page)
+        )
+        const client = yield* serve(HttpCache.middleware({ staleIfError: "1 hour" })(app))
+        yield* client.get("/a")
+        yield* TestClock.adjust("2 minutes")
+        isFailing = true
+        const { body, headers } = yield* client.get("/a")
+        assert.strictEqual(body, "page")
+        assert.include(headers["cache-status"], "fwd-status=500")
+      }).pipe(provide))
+
+    it.scoped("a file with which the app fails, in whose place a stale answer is sent, is closed", () =>
+      Effect.gen(function*() {
+        const page = HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60" } })
+        let file: Fs.ReadStream | undefined
+        let isFailing = false
+        const app = Effect.suspend(() =>
+          isFailing
+            ? Effect.fail(HttpServerResponse.raw(file = Fs.createReadStream("package.json"), { status: 503 }))
+            : Effect.succeed(page)
+        )
+        const client = yield* serve(HttpCache.middleware({ staleIfError: "1 hour" })(app))
+        yield* client.get("/a")
+        yield* TestClock.adjust("2 minutes")
+        isFailing = true
+        assert.strictEqual((yield* client.get("/a")).body, "page")
+        assert.isTrue(file?.destroyed)
+      }).pipe(provide))
+
+    it.scoped("a 304 with which the app fails is not for who has not asked for one, be it storable or not", () =>
+      Effect.gen(function*() {
+        for (const cacheControl of ["max-age=60", "private"]) {
+          const app = Effect.flatMap(
+            HttpServerRequest.HttpServerRequest,
+            ({ headers }) =>
+              headers["if-none-match"] === undefined
+                ? HttpServerResponse.text("page", { headers: { "cache-control": "max-age=60", etag: "\"1\"" } })
+                : Effect.fail(HttpServerResponse.empty({ status: 304, headers: { "cache-control": cacheControl } }))
+          )
+          const client = yield* serve(HttpCache.middleware({ name: cacheControl })(app))
+          for (let i = 0; i < 2; i++) {
+            const { body, status } = yield* client.get("/a")
+            assert.deepStrictEqual([status, body], [200, "page"])
+            yield* TestClock.adjust("2 minutes")
+          }
+        }
       }).pipe(provide))
 
     it.scoped("RFC 5861 §4: is sent in place of an error, and of a failure, within stale-if-error", () =>

@@ -283,6 +283,30 @@ describe("a body that takes time", () => {
       assert.isBelow(yield* Effect.repeat(left, { times: 50, until: (size) => size < 1.5 * 32 }), 1.5 * 32)
     }).pipe(provide))
 
+  it.scoped("of a failure is sent to who asked, in its scope, and to nobody else", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const { reach, through } = arrivals()
+      let runs = 0
+      const app = Effect.gen(function*() {
+        const run = ++runs
+        let isOpen = true
+        yield* Effect.addFinalizer(() => Effect.sync(() => isOpen = false))
+        yield* Deferred.await(gate)
+        const body = Stream.suspend(() => isOpen ? Stream.make(bytes(`error ${run}`)) : Stream.fail("closed"))
+        return yield* Effect.fail(HttpServerResponse.stream(body, { status: 503 }))
+      })
+      const client = yield* serve(through(HttpCache.middleware()(app)))
+      const asking = yield* Effect.fork(Effect.all([client.get("/a"), client.get("/a")], { concurrency: 2 }))
+      yield* reach(2)
+      yield* Deferred.succeed(gate, undefined)
+      const replies = yield* Fiber.join(asking)
+      assert.deepStrictEqual(replies.map(({ body, status }) => `${status} ${body}`).sort(), [
+        "503 error 1",
+        "503 error 2"
+      ])
+    }).pipe(Effect.provide(memory())))
+
   it.scoped("who is sent a part may write to it: what is stored is what the app gave", () =>
     Effect.gen(function*() {
       const { app, open } = yield* ending

@@ -8,7 +8,6 @@
  * 5. on a miss, one load; its answer is for all who may use it, the others go forward
  */
 import * as Cookies from "@effect/platform/Cookies"
-import { ResponseError } from "@effect/platform/HttpClientError"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Response from "@effect/platform/HttpServerResponse"
@@ -26,13 +25,13 @@ import * as Rules from "../http/request.js"
 import { type RequestDirectives, requestDirectives } from "../http/requestDirectives.js"
 import { judge } from "../http/storable.js"
 import type * as Stored from "../http/stored.js"
-import { bake, unbaked } from "./bake.js"
+import { bake, refusedIn, unbaked } from "./bake.js"
 import { asIf, nameOf, requestOf, throughCache } from "./flight.js"
 import { heed } from "./head.js"
 import type { Policy } from "./policy.js"
-import { brokenOff, withVary } from "./response.js"
+import { brokenOff } from "./response.js"
 import { searching } from "./search.js"
-import { deliver, marked, serve } from "./serve.js"
+import { deliver, marked, serve, varied } from "./serve.js"
 import { type App, type Call, find, isStored, type Site, type Variant, variantOf } from "./site.js"
 import { usability } from "./usability.js"
 
@@ -93,10 +92,10 @@ const invalidating = (site: Site, request: HttpServerRequest.HttpServerRequest):
 const answeredBy = (
   cause: Cause.Cause<unknown>
 ): Effect.Effect<{ readonly headers: Fields; readonly status: number }> => {
-  const failure = Cause.failureOption(cause)
-  return failure._tag === "Some" && failure.value instanceof ResponseError && failure.value.reason === "StatusCode"
-    ? Effect.succeed(failure.value.response)
-    : Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
+  const refused = refusedIn(cause)
+  return refused === undefined
+    ? Effect.map(HttpServerError.causeResponse(cause), ([response]) => response)
+    : Effect.succeed(refused)
 }
 
 const invalidateFor = (
@@ -192,7 +191,7 @@ const answerFromCache = (
       switch (outcome._tag) {
         case "Failed":
           return outcome.fingerprint === Rules.fingerprint(visit.fields)
-            ? marked(site, Effect.failCause(outcome.cause), { forward, isCollapsed: true })
+            ? marked(site, varied(site, Effect.failCause(outcome.cause)), { forward, isCollapsed: true })
             : alone(call, forward, variant)
         case "Unstored":
         case "Search":
@@ -254,10 +253,7 @@ const alone = (
   const app = asIf(call, shown)
   return marked(
     site,
-    Effect.map(
-      heeding === undefined ? app : Effect.tap(Effect.flatMap(bake(app, shown), unbaked), heeding),
-      (response) => withVary(response, site.policy.load.addedVary)
-    ),
+    varied(site, heeding === undefined ? app : Effect.tap(Effect.flatMap(bake(app, shown), unbaked), heeding)),
     { forward }
   )
 }

@@ -3,10 +3,14 @@
  * pre-response handlers that it added, or the answer that its failure is.
  */
 import * as HttpApp from "@effect/platform/HttpApp"
+import { ResponseError } from "@effect/platform/HttpClientError"
+import type * as ClientResponse from "@effect/platform/HttpClientResponse"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Respondable from "@effect/platform/HttpServerRespondable"
 import * as Response from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
@@ -30,7 +34,7 @@ export const bake = (
       Effect.flatMap(FiberRef.get(HttpApp.currentPreResponseHandlers), (handler): Effect.Effect<Baked> =>
         exit._tag === "Success" && handler._tag === "Some"
           ? Effect.map(
-            Effect.exit(shaped(handler.value, request, exit.value)),
+            Effect.exit(shape(handler.value, request, exit.value)),
             (exit) => ({ exit, handler: Option.none() })
           )
           : Effect.succeed({ exit, handler }))),
@@ -45,35 +49,57 @@ export const unbaked = ({ exit, handler }: Baked): Effect.Effect<Response.HttpSe
     exit
   )
 
-/** The answer that a failure is, as a redirect or a page that is not there; an error stays a failure. */
-export const answerIn = (
-  cause: Cause.Cause<any>,
-  handler: Handler,
-  request: HttpServerRequest.HttpServerRequest
-): Effect.Effect<Exit.Exit<Response.HttpServerResponse, any>> =>
-  Cause.isInterrupted(cause)
+/**
+ * The answer that a failure is, as a redirect or a page that is not there; an error stays a failure. What a failure
+ * has interrupted beside it changes nothing; a defect beside it is one to be told of.
+ */
+export const answerIn = (cause: Cause.Cause<any>): Effect.Effect<Exit.Exit<Response.HttpServerResponse, any>> =>
+  Cause.isInterruptedOnly(cause) || Chunk.some(Cause.defects(cause), isBug)
     ? Effect.succeed(Exit.failCause(cause))
-    : Effect.flatMap(HttpServerError.causeResponse(cause), ([response]): ReturnType<typeof answerIn> =>
-      response.status >= 500
-        ? Effect.succeed(Exit.failCause(cause))
-        : handler._tag === "Some"
-        ? Effect.exit(shaped(handler.value, request, response))
-        : Effect.succeed(Exit.succeed(response)))
+    : Effect.map(
+      HttpServerError.causeResponse(cause),
+      ([response]) => response.status >= 500 ? Exit.failCause(cause) : Exit.succeed(response)
+    )
+
+const isBug = (defect: unknown): boolean => !Response.isServerResponse(defect) && !Respondable.isRespondable(defect)
+
+/** The answer that a client has refused, as `HttpClient.filterStatusOk` does. */
+export const refusedIn = (cause: Cause.Cause<unknown>): ClientResponse.HttpClientResponse | undefined => {
+  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  return failure instanceof ResponseError && failure.reason === "StatusCode" ? failure.response : undefined
+}
 
 /**
  * The response as the handlers leave it. Those of CORS put their `Vary` in the place of the one that is there, and say
  * `Origin` to the origins that they allow only: what others get would be sent to these.
  */
-const shaped = (
+export const shape = (
   handler: HttpApp.PreResponseHandler,
   request: HttpServerRequest.HttpServerRequest,
   response: Response.HttpServerResponse
 ): ReturnType<HttpApp.PreResponseHandler> => {
   let isOriginRead = false
+  const note = (name: string | symbol) => {
+    if (name === "origin") isOriginRead = true
+  }
   const headers = new Proxy(request.headers, {
     get: (headers, name) => {
-      if (name === "origin") isOriginRead = true
+      note(name)
       return Reflect.get(headers, name)
+    },
+    has: (headers, name) => {
+      note(name)
+      return Reflect.has(headers, name)
+    },
+    // `Headers.get` asks for it so.
+    getOwnPropertyDescriptor: (headers, name) => {
+      note(name)
+      return Reflect.getOwnPropertyDescriptor(headers, name)
+    },
+    // Who copies all of them sees whether it is among them.
+    ownKeys: (headers) => {
+      note("origin")
+      return Reflect.ownKeys(headers)
     }
   })
   return Effect.map(handler(request.modify({ headers }), response), (shaped) => {

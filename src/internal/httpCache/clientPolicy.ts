@@ -74,6 +74,7 @@ export const compileClient = (options: ClientOptions): ClientPolicy => {
     load: {
       ...load,
       isPrivate,
+      isOutgoing: true,
       declared: new Set(declaredNames(rules)),
       addedVary: [],
       storeIf: (response, request) => redirected.has(request) ? Effect.succeed(false) : load.storeIf(response, request)

@@ -187,7 +187,7 @@ const isBetterThanError = (previous: Stored.Answer | undefined, now: number): bo
 const isError = (loaded: Loaded): boolean => {
   switch (loaded._tag) {
     case "Failed":
-      return !Cause.isInterrupted(loaded.cause) && isErrorStatus(loaded.status)
+      return !Cause.isInterruptedOnly(loaded.cause) && isErrorStatus(loaded.status)
     case "NotStored":
       return isErrorStatus(loaded.status)
     case "Answered":

@@ -2,7 +2,8 @@
  * Running the app behind a cache, in the order in which it happens:
  *
  * 1. the app runs in a scope of its own, for the request that the key covers
- * 2. the pre-response handlers it added are applied: cookies they set are seen here
+ * 2. the pre-response handlers it added are applied: cookies they set are seen here. Those of a failure
+ *    are only where it is an answer to be stored
  * 3. the rules decide on the response; one that may not be stored is left as it is
  * 4. its body is read, within bounds; where that takes time, it is passed on as it is read
  * 5. the scope is closed, or handed to the request that the response is for
@@ -26,11 +27,11 @@ import { judge, type Reason, type Storable, type StoreRules } from "../http/stor
 import type { Answer } from "../http/stored.js"
 import { freshened, isAbout } from "../http/validation.js"
 import { mergeVary } from "../http/vary.js"
-import { answerIn, bake } from "./bake.js"
+import { answerIn, bake, refusedIn, shape } from "./bake.js"
 import { type Bounds, capture, type Captured } from "./capture.js"
 import { type Compress, formsOf, hasForms } from "./compress.js"
 import type { Delivery } from "./owner.js"
-import { fromBytes, setCookiesOf, withCookies, withVary } from "./response.js"
+import { fromBytes, isOfOneUse, setCookiesOf, withCookies, withVary } from "./response.js"
 
 // -----------------------------------------------------------------------------
 // the load
@@ -60,6 +61,8 @@ export type Loaded =
   )
 
 export interface LoadRules extends StoreRules {
+  /** Whether the app is a client: its failures are its caller's, whatever a server would say of them. */
+  readonly isOutgoing?: boolean | undefined
   readonly bounds: Bounds
   /** The validator of a body that has none; `undefined`: it gets none. */
   readonly etag: ((body: Uint8Array) => string) | undefined
@@ -114,22 +117,24 @@ const run = (
     const requestedAt = yield* Clock.currentTimeMillis
     const { exit, handler } = yield* bake(app, request)
     const failed = (cause: Cause.Cause<any>) =>
-      Effect.map(HttpServerError.causeResponse(cause), ([response]): Loaded => ({
-        _tag: "Failed",
-        cause,
-        status: response.status,
-        isOwn: handler._tag === "Some" || Cause.isInterrupted(cause) || !isForMany(response, rules),
-        delivery: { exit: Exit.failCause(cause), handler, scope: undefined }
-      }))
-    const given = exit._tag === "Success" ? exit : yield* answerIn(exit.cause, handler, request)
-    if (given._tag === "Failure") return yield* failed(exit._tag === "Failure" ? exit.cause : given.cause)
+      Effect.map(HttpServerError.causeResponse(cause), ([response]): Loaded => {
+        const isOnce = isOfOneUse(response)
+        return {
+          _tag: "Failed",
+          cause,
+          status: rules.isOutgoing === true ? refusedIn(cause)?.status ?? 500 : response.status,
+          isOwn: handler._tag === "Some" || Cause.isInterruptedOnly(cause) || isOnce || !isForMany(response, rules),
+          delivery: { exit: Exit.failCause(cause), handler, scope: isOnce ? scope : undefined }
+        }
+      })
+    const given = exit._tag === "Success" || rules.isOutgoing === true ? exit : yield* answerIn(exit.cause)
+    if (given._tag === "Failure") return yield* failed(given.cause)
     const received = given.value
     const isValidated = previous !== undefined && received.status === 304
     if (isValidated && !isAbout(received.headers, previous.headers)) {
       return { _tag: "Mistaken", delivery: { exit, handler, scope: undefined } }
     }
     const receivedAt = yield* Clock.currentTimeMillis
-    const response = isValidated ? validated(previous, received) : received
     const deliveryOf = (response: Response.HttpServerResponse, isOpen: boolean): Delivery => ({
       exit: Exit.succeed(withVary(response, rules.addedVary)),
       handler: Option.none(),
@@ -147,20 +152,23 @@ const run = (
       delivery: deliveryOf(response, isOpen)
     })
 
-    const verdict = judge({
-      status: response.status,
-      headers: response.headers,
-      hasCookies: !Cookies.isEmpty(response.cookies),
-      isAuthorized,
-      isPersonal,
-      requestedAt,
-      receivedAt
-    }, rules)
-    if (verdict._tag === "NotStorable") {
-      const own = notStored(verdict.reason, response, true)
-      // What is not stored stays the failure that it was.
-      return exit._tag === "Success" ? own : { ...own, delivery: { exit, handler, scope } }
+    const judged = ({ cookies, headers, status }: Response.HttpServerResponse) =>
+      judge(
+        { status, headers, hasCookies: !Cookies.isEmpty(cookies), isAuthorized, isPersonal, requestedAt, receivedAt },
+        rules
+      )
+    if (exit._tag === "Failure" && !isValidated) {
+      const verdict = judged(received)
+      if (verdict._tag === "NotStorable") {
+        // It stays the failure that it was, whose handlers are applied where it is answered, and not here too.
+        return { ...notStored(verdict.reason, received, true), delivery: { exit, handler, scope } }
+      }
     }
+    const shaped = handler._tag === "None" ? given : yield* Effect.exit(shape(handler.value, request, received))
+    if (shaped._tag === "Failure") return yield* failed(exit._tag === "Failure" ? exit.cause : shaped.cause)
+    const response = isValidated ? validated(previous, shaped.value) : shaped.value
+    const verdict = judged(response)
+    if (verdict._tag === "NotStorable") return notStored(verdict.reason, response, true)
 
     const dated = withDate(response, receivedAt)
     const compress = isOneUsers ? undefined : rules.compress

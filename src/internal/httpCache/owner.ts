@@ -6,11 +6,12 @@
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpBody from "@effect/platform/HttpBody"
 import * as Response from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Advance, Advanced } from "../flights.js"
@@ -144,9 +145,16 @@ const awaiting = (effect: Effect.Effect<void>): Effect.Effect<unknown> =>
 
 export const letGo = ({ exit, scope }: Delivery): Effect.Effect<void> =>
   Effect.zipRight(
-    Effect.sync(() => exit._tag === "Success" && discard(exit.value)),
+    Effect.sync(() => {
+      const given = exit._tag === "Success" ? exit.value : Option.getOrUndefined(raisedIn(exit.cause))
+      if (Response.isServerResponse(given)) discard(given)
+    }),
     scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
   )
+
+/** What an app failed or died with: it may be a response. */
+const raisedIn = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
+  Option.orElse(Cause.failureOption(cause), () => Cause.dieOption(cause))
 
 /** A file that Node has opened stays open until somebody says otherwise. */
 const discard = ({ body }: Response.HttpServerResponse): void => {

@@ -109,6 +109,10 @@ const etagOf = (etag: Options["etag"], invalid: Invalid): LoadRules["etag"] => {
   }
 }
 
+/** What parameters can be called: `No-Vary-Search` encodes it. */
+const areNames = (names: unknown): boolean =>
+  Array.isArray(names) && names.every((name) => typeof name === "string" && !/\p{Surrogate}/u.test(name))
+
 export const compile = (options: Options): Policy => {
   const name = options.name ?? "http"
   const module = `HttpCache ${JSON.stringify(name)}`
@@ -128,7 +132,7 @@ export const compile = (options: Options): Policy => {
   }
   if (
     typeof query === "object"
-      ? !Array.isArray(query.include ?? query.exclude) || (query.include !== undefined && query.exclude !== undefined)
+      ? !areNames(query.include ?? query.exclude) || (query.include !== undefined && query.exclude !== undefined)
       : query !== "ordered" && query !== "exact"
   ) {
     throw invalid("query", query, `"ordered", "exact" or the names of parameters to include or to exclude`)
@@ -180,7 +184,8 @@ export const compile = (options: Options): Policy => {
     maxVariants: requireNumber(module, "maxVariants", options.maxVariants ?? 256, { integer: true, min: 1 }),
     isPrefixed: options.prefixes ?? false,
     isSearching: options.noVarySearch ?? false,
-    searchField: fieldOf(query),
+    // These see all of the query, and what they decide on must be asked for.
+    searchField: options.unless === undefined && options.forcedUpdate === undefined ? fieldOf(query) : undefined,
     obedience: clientDirectives,
     hitHeader: hitHeader === undefined ? undefined : fieldNames("hitHeader", [hitHeader])[0],
     removed: new Set([

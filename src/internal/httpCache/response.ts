@@ -33,6 +33,11 @@ export const withVary = (
   return vary === response.headers["vary"] ? response : Response.setHeader(response, "vary", vary!)
 }
 
+/** Whether its body can be sent once only, and may need what its scope holds. */
+export const isOfOneUse = ({ body }: Response.HttpServerResponse): boolean =>
+  body._tag === "Stream" ||
+  (body._tag === "Raw" && typeof body.body !== "string" && !(body.body instanceof Uint8Array))
+
 /** `HttpServerResponse` has no way to take fields off; the body stays the one it is. */
 export const withoutFields = (
   response: Response.HttpServerResponse,

@@ -19,7 +19,7 @@ import { isAgreed } from "../http/target.js"
 import { unbaked } from "./bake.js"
 import type { Delivery } from "./owner.js"
 import type { Policy } from "./policy.js"
-import { fromBytes, withCookies, withoutFields } from "./response.js"
+import { fromBytes, withCookies, withoutFields, withVary } from "./response.js"
 import type { App, Asking, Call, Ran, Site } from "./site.js"
 
 /** `Cache-Status` after `before`, and the plain field for those who want one. */
@@ -32,11 +32,25 @@ const statusFields = (
   ...(hitHeader === undefined ? {} : { [hitHeader]: plainStatus(status) })
 })
 
-/** The effect's response, or the one that will be made of its failure, with its status and without what is for caches. */
+/** The effect's response, or the one that will be made of its failure, as `change` leaves it. */
+const changed = (
+  effect: App,
+  change: (response: Response.HttpServerResponse) => Response.HttpServerResponse
+): App =>
+  Effect.tapErrorCause(
+    Effect.map(effect, change),
+    () => HttpApp.appendPreResponseHandler((_, response) => Effect.succeed(change(response)))
+  )
+
+/** With the fields that the program says its answers vary by: caches behind may keep a failure that is an answer. */
+export const varied = ({ policy: { load: { addedVary } } }: Site, effect: App): App =>
+  addedVary.length === 0 ? effect : changed(effect, (response) => withVary(response, addedVary))
+
+/** With its status and without what is for caches. */
 export const marked = (site: Site, effect: App, status: Status | ((sent: number) => Status)): App => {
   const { hitHeader, identifier, removed } = site.policy
   if (identifier === undefined && hitHeader === undefined && removed.size === 0) return effect
-  const mark = (response: Response.HttpServerResponse) =>
+  return changed(effect, (response) =>
     Response.setHeaders(
       withoutFields(response, removed),
       statusFields(
@@ -44,11 +58,7 @@ export const marked = (site: Site, effect: App, status: Status | ((sent: number)
         response.headers["cache-status"],
         typeof status === "function" ? status(response.status) : status
       )
-    )
-  return Effect.tapErrorCause(
-    Effect.map(effect, mark),
-    () => HttpApp.appendPreResponseHandler((_, response) => Effect.succeed(mark(response)))
-  )
+    ))
 }
 
 /** What the call's own load brought. */
@@ -62,7 +72,7 @@ export const deliver = (
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     marked(
       call.site,
-      Effect.map(unbaked(delivery), (response) =>
+      Effect.map(varied(call.site, unbaked(delivery)), (response) =>
         // What is not stored may set cookies, or have a body that must be sent to be closed.
         status.isStored === true && isNotModified(call.visit.preconditions, response.status, response.headers, now)
           ? Response.empty({
