@@ -205,7 +205,7 @@ for (const { layer, name } of clients) {
           response.end(isKnown ? undefined : body)
         })
         const { client } = yield* caching()
-        yield* client.get(url)
+        yield* (yield* client.get(url)).text
         yield* TestClock.adjust("2 minutes")
         assert.strictEqual((yield* client.head(url)).headers["content-encoding"], "gzip")
         const { headers } = yield* client.get(url)

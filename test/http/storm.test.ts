@@ -127,7 +127,8 @@ describe("a thousand clients of ten users", () => {
           assert.strictEqual(yield* left(Effect.sync(() => flights.size), (size) => size === 0), 0, "loads")
           const forked = Effect.sync(() => fibers.forked.size)
           assert.strictEqual(yield* left(forked, (count) => count <= before.forked), before.forked, "forked fibers")
-          assert.strictEqual(answering.ended, answering.begun, "requests to the cache")
+          const asked = Effect.sync(() => answering.begun - answering.ended)
+          assert.strictEqual(yield* left(asked, (count) => count === 0), 0, "requests to the cache")
           // The platform waits for ever until an answer is written to a client that has left: those scopes are not ours.
           const open = Effect.sync(() => site.counts.opened - site.counts.closed - fibers.requests.size)
           assert.isAtMost(yield* left(open, (count) => count <= 0), 0, "scopes of requests to the app")

@@ -12,6 +12,7 @@ import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { hasEnded, signal } from "./signals.js"
 
 export class MemcachedServerError extends Data.TaggedError("MemcachedServerError")<{ readonly message: string }> {}
 
@@ -50,17 +51,6 @@ process.on("exit", () => leftovers.forEach((remove) => remove()))
 const launcher = spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0
   ? ["setpriv", "--pdeathsig", "KILL"]
   : []
-
-const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
-
-const signal = (child: ChildProcess, name: NodeJS.Signals): Promise<void> =>
-  new Promise((resolve) => {
-    if (child.pid === undefined || hasEnded(child)) return resolve()
-    const ends = name === "SIGKILL" || name === "SIGTERM" || name === "SIGINT" || name === "SIGQUIT"
-    if (ends) child.once("exit", () => resolve())
-    child.kill(name)
-    if (!ends) resolve()
-  })
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {

@@ -13,6 +13,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as Tls from "node:tls"
+import { hasEnded, signal } from "./signals.js"
 
 export class RedisServerError extends Data.TaggedError("RedisServerError")<{ readonly message: string }> {}
 
@@ -85,17 +86,6 @@ process.on("exit", () => leftovers.forEach((remove) => remove()))
 const launcher = spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0
   ? ["setpriv", "--pdeathsig", "KILL"]
   : []
-
-const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
-
-const signal = (child: ChildProcess, name: NodeJS.Signals): Promise<void> =>
-  new Promise((resolve) => {
-    if (child.pid === undefined || hasEnded(child)) return resolve()
-    const ends = name === "SIGKILL" || name === "SIGTERM" || name === "SIGINT" || name === "SIGQUIT"
-    if (ends) child.once("exit", () => resolve())
-    child.kill(name)
-    if (!ends) resolve()
-  })
 
 /** Listens for a moment, to see whether one can. */
 const tryPort = (port: number): Promise<number | undefined> =>

@@ -13,6 +13,7 @@ import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { hasEnded, stopped } from "./signals.js"
 
 export class UwsgiServerError extends Data.TaggedError("UwsgiServerError")<{ readonly message: string }> {}
 
@@ -53,8 +54,6 @@ process.on("exit", () => leftovers.forEach((remove) => remove()))
 const launcher = spawnSync("setpriv", ["--pdeathsig", "TERM", "true"]).status === 0
   ? ["setpriv", "--pdeathsig", "TERM"]
   : []
-
-const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
 
 /** To the master and its workers: they are a process group of their own. */
 const signal = (child: ChildProcess, name: NodeJS.Signals): void => {
@@ -169,7 +168,10 @@ const acquire = async (
       path,
       kill: Effect.promise(() => end(child)),
       restart: Effect.uninterruptible(Effect.tryPromise({ try: restart, catch: toError })),
-      stop: Effect.sync(() => signal(child, "SIGSTOP")),
+      stop: Effect.promise(async () => {
+        signal(child, "SIGSTOP")
+        await stopped(child.pid!)
+      }),
       cont: Effect.sync(() => signal(child, "SIGCONT")),
       log: Effect.sync(() => log())
     },
