@@ -49,5 +49,6 @@ export const withInterim = <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E
       if (statusCode === 102) response.writeProcessing()
       if (statusCode === 103) response.writeEarlyHints(headers)
     }
-    return Effect.provideService(app, NodeHttpClient.UndiciRequestOptions, { onInfo } as any)
+    // Its type asks for a path and a method too, which the client sets itself.
+    return Effect.provideService(app, NodeHttpClient.UndiciRequestOptions, { onInfo } as never)
   })

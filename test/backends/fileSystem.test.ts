@@ -26,7 +26,7 @@ vi.mock("node:fs", async (original) => {
     .concat("lstat", "readdir")
     .map((name) => [name, (...args: ReadonlyArray<unknown>) => {
       calls.of[name] = (calls.of[name] ?? 0) + 1
-      return (fs as any)[name](...args)
+      return (fs as unknown as Record<string, (...args: ReadonlyArray<unknown>) => unknown>)[name]!(...args)
     }])
   return { ...fs, ...Object.fromEntries(counted) }
 })

@@ -507,7 +507,7 @@ describe("Cache.getOrSet", () => {
     }).pipe(Effect.provide(Null.layer)))
 
   it("an option that cannot be meant is refused by name and value", () => {
-    const make = (options: object) => () => Cache.make({ ...base, timeToLive: "1 minute", ...options } as any)
+    const make = (options: object) => () => Cache.make({ ...base, timeToLive: "1 minute", ...options } as never)
     assert.throws(make({ name: "" }), "name must be 1 to 100 characters, not \"\"")
     assert.throws(make({ timeToLive: -1 }), "timeToLive must be a duration of zero or more, not -1")
     assert.throws(

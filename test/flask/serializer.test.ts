@@ -113,6 +113,6 @@ describeRows("test_serializer.py", Rows.serializer, notHere, (row) => {
       yield* Effect.provide(Effect.void, configured({ CACHE_TYPE: "CountedCache" }, layer))
       assert.strictEqual(built, 1)
       // A cache without a codec is refused where it is described, whatever its backend.
-      assert.throws(() => Cache.make({ name: "none", timeToLive: "1 minute" } as any), "schema or codec")
+      assert.throws(() => Cache.make({ name: "none", timeToLive: "1 minute" } as never), "schema or codec")
     }))
 })

@@ -11,8 +11,8 @@ import { describeRows, onMemoryAndRedis } from "./support.js"
 const renderer = Effect.gen(function*() {
   let calls = 0
   const templates = new Map<string, string>()
-  const loader = new nunjucks.Loader() as any
-  loader.getSource = (name: string) => ({ src: templates.get(name)!, path: name, noCache: true })
+  const getSource = (name: string) => ({ src: templates.get(name)!, path: name, noCache: true })
+  const loader = Object.assign(new nunjucks.Loader(), { getSource })
   const environment = new nunjucks.Environment(loader)
   environment.addGlobal("count", () => ++calls)
   environment.addExtension("cache", yield* Nunjucks.extension)

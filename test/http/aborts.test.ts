@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type * as Http from "node:http"
 import { connect, type Connection, requestOf } from "./connection.js"
-import { arrivals, memory, serve, storages } from "./support.js"
+import { arrivals, gated, memory, serve, storages } from "./support.js"
 
 const fresh = { "cache-control": "max-age=60" }
 const bytes = (text: string) => new TextEncoder().encode(text)
@@ -24,22 +24,6 @@ const ask = (connection: Connection, path: string, headers: Record<string, strin
 
 const connectAll = (port: number, count: number) =>
   Effect.all(Array.from({ length: count }, () => connect(port)), { concurrency: "unbounded" })
-
-/** An app that answers when it may, and tells who started it and what became of it. */
-const gated = Effect.gen(function*() {
-  const started = yield* Deferred.make<void>()
-  const gate = yield* Deferred.make<void>()
-  const interrupted = yield* Deferred.make<void>()
-  const source = { runs: 0, closed: 0 }
-  const app = Effect.gen(function*() {
-    yield* Effect.addFinalizer(() => Effect.sync(() => source.closed++))
-    const run = ++source.runs
-    yield* Deferred.succeed(started, undefined)
-    yield* Effect.onInterrupt(Deferred.await(gate), () => Deferred.succeed(interrupted, undefined))
-    return HttpServerResponse.text(`run ${run}`, { headers: fresh })
-  })
-  return { app, gate, interrupted, source, started }
-})
 
 for (const storage of storages) {
   describe(`connections over a backend of ${storage}`, () => {

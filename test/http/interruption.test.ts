@@ -8,25 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { arrivals, memory, serve, storages } from "./support.js"
+import { arrivals, gated, memory, serve, storages } from "./support.js"
 
 const fresh = { "cache-control": "max-age=60" }
-
-/** An app that waits, and tells what became of it. */
-const waiting = Effect.gen(function*() {
-  const started = yield* Deferred.make<void>()
-  const gate = yield* Deferred.make<void>()
-  const interrupted = yield* Deferred.make<void>()
-  const source = { runs: 0, finalized: 0 }
-  const app = Effect.gen(function*() {
-    yield* Effect.addFinalizer(() => Effect.sync(() => source.finalized++))
-    const run = ++source.runs
-    yield* Deferred.succeed(started, undefined)
-    yield* Effect.onInterrupt(Deferred.await(gate), () => Deferred.succeed(interrupted, undefined))
-    return HttpServerResponse.text(`run ${run}`, { headers: fresh })
-  })
-  return { app, gate, interrupted, source, started }
-})
 
 for (const storage of storages) {
   describe(`requests that are given up, over a backend of ${storage}`, () => {
@@ -34,7 +18,7 @@ for (const storage of storages) {
 
     it.scoped("the client whose request runs the app leaves: the others get the answer", () =>
       Effect.gen(function*() {
-        const { app, gate, interrupted, source, started } = yield* waiting
+        const { app, gate, interrupted, source, started } = yield* gated
         const { leave, reach, through } = arrivals()
         const client = yield* serve(through(HttpCache.middleware()(app)))
         const first = yield* Effect.fork(client.get("/a"))
@@ -50,14 +34,14 @@ for (const storage of storages) {
           assert.strictEqual(reply.status, 200)
           assert.strictEqual(reply.body, "run 1")
         }
-        assert.deepStrictEqual(source, { runs: 1, finalized: 1 })
+        assert.deepStrictEqual(source, { runs: 1, closed: 1 })
         assert.isFalse(yield* Deferred.isDone(interrupted))
         assert.include((yield* client.get("/a")).headers["cache-status"], "hit")
       }).pipe(provide))
 
     it.scoped("all leave: the app is interrupted, and the next request runs it anew", () =>
       Effect.gen(function*() {
-        const { app, gate, interrupted, source, started } = yield* waiting
+        const { app, gate, interrupted, source, started } = yield* gated
         const { reach, through } = arrivals()
         const client = yield* serve(through(HttpCache.middleware()(app)))
         const asking = yield* Effect.forEach([1, 2, 3], () => Effect.fork(client.get("/a")))
@@ -67,18 +51,18 @@ for (const storage of storages) {
         yield* Deferred.await(interrupted)
         yield* Deferred.succeed(gate, undefined)
         assert.strictEqual((yield* client.get("/a")).body, "run 2")
-        assert.strictEqual(source.finalized, 2)
+        assert.strictEqual(source.closed, 2)
       }).pipe(provide))
 
     it.scoped("a response for a client that has left is let go", () =>
       Effect.gen(function*() {
         const gate = yield* Deferred.make<void>()
         const started = yield* Deferred.make<void>()
-        const finalized: Array<number> = []
+        const closed: Array<number> = []
         let runs = 0
         const app = Effect.gen(function*() {
           const run = ++runs
-          yield* Effect.addFinalizer(() => Effect.sync(() => finalized.push(run)))
+          yield* Effect.addFinalizer(() => Effect.sync(() => closed.push(run)))
           yield* Deferred.succeed(started, undefined)
           yield* Deferred.await(gate)
           return HttpServerResponse.stream(Stream.make(new TextEncoder().encode(`run ${run}`)), {
@@ -95,7 +79,7 @@ for (const storage of storages) {
         yield* leave(1)
         yield* Deferred.succeed(gate, undefined)
         assert.strictEqual((yield* Fiber.join(second)).body, "run 2")
-        assert.deepStrictEqual([...finalized].sort(), [1, 2])
+        assert.deepStrictEqual([...closed].sort(), [1, 2])
       }).pipe(provide))
 
     it.scoped("those who waited for what is not stored go forward at the same time", () =>

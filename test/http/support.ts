@@ -3,9 +3,10 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServer from "@effect/platform/HttpServer"
 import { fromWeb, HttpServerRequest } from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Backend from "effect-caching/Backend"
-import type { CacheBackend } from "effect-caching/Backend"
 import * as Memory from "effect-caching/backends/Memory"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -104,7 +105,8 @@ export const send = (
 
 export const storages = ["values", "bytes"] as const
 
-export const memory = (storage: "values" | "bytes" = "values"): Layer.Layer<CacheBackend> => Memory.layer({ storage })
+export const memory = (storage: "values" | "bytes" = "values"): Layer.Layer<Backend.CacheBackend> =>
+  Memory.layer({ storage })
 
 /** Counts requests on their way to the app, and those whose clients have left. */
 export interface Arrivals {
@@ -149,7 +151,7 @@ export const arrivals = (): Arrivals => {
 }
 
 /** A backend over this map, whose bytes can be counted, looked at and changed. */
-export const storeOf = (store: Map<string, Uint8Array>): Layer.Layer<CacheBackend> =>
+export const storeOf = (store: Map<string, Uint8Array>): Layer.Layer<Backend.CacheBackend> =>
   Layer.scoped(
     Backend.CacheBackend,
     Backend.fromBytes({ name: "map", isShared: false }, {
@@ -164,3 +166,19 @@ export const storeOf = (store: Map<string, Uint8Array>): Layer.Layer<CacheBacken
 /** The app's response to a request, without a server. */
 export const askApp = <E, R>(app: HttpApp.Default<E, R>, path: string, headers: Record<string, string>) =>
   Effect.provideService(app, HttpServerRequest, fromWeb(new Request(`http://example.com${path}`, { headers })))
+
+/** An app that answers when it may, and tells who started it and what became of it. */
+export const gated = Effect.gen(function*() {
+  const started = yield* Deferred.make<void>()
+  const gate = yield* Deferred.make<void>()
+  const interrupted = yield* Deferred.make<void>()
+  const source = { runs: 0, closed: 0 }
+  const app = Effect.gen(function*() {
+    yield* Effect.addFinalizer(() => Effect.sync(() => source.closed++))
+    const run = ++source.runs
+    yield* Deferred.succeed(started, undefined)
+    yield* Effect.onInterrupt(Deferred.await(gate), () => Deferred.succeed(interrupted, undefined))
+    return HttpServerResponse.text(`run ${run}`, { headers: { "cache-control": "max-age=60" } })
+  })
+  return { app, gate, interrupted, source, started }
+})

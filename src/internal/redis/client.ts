@@ -119,7 +119,9 @@ export const redisOptions = (
 })
 
 export const withoutUndefined = <A extends object>(record: A): { [K in keyof A]: NonNullable<A[K]> } =>
-  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as any
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as {
+    [K in keyof A]: NonNullable<A[K]>
+  }
 
 /** Waits for the first answer, and fails where `requireConnection` wants one and there is none; `late` says how. */
 export const connected = (
