@@ -447,8 +447,12 @@ describe("a body that takes time", () => {
       const inner = HttpCache.middleware({ name: "inner", tags: () => ["page"] })(app)
       const { port } = yield* serve(HttpCache.middleware({ name: "outer" })(inner))
       const connection = yield* connect(port)
+      connection.send(requestOf("/a"))
+      // The request waits for the outer load, and that for the inner one, which has its first bytes by then.
+      yield* waiting(2)
+      yield* Effect.repeatN(turn, 20)
       yield* open
-      yield* ask(connection)
+      yield* connection.next()
       assert.include((yield* ask(connection)).headers["cache-status"], "outer; hit")
       yield* Cache.invalidateTags(["page"])
       assert.strictEqual((yield* ask(connection)).body.toString(), "first 2 second 2")
