@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import * as Cache from "../../Cache.js"
-import { getOrSetUntil, isInLoad } from "../cache/early.js"
+import { getOrSetUntil } from "../cache/early.js"
 import { currentAge } from "../http/freshness.js"
 import * as Rules from "../http/request.js"
 import type * as Stored from "../http/stored.js"
@@ -72,16 +72,14 @@ export const throughCache = (
 
 /**
  * The scope in which a response can be sent before its load is over. There is none where its body may be needed to
- * answer: to compare validators; none for who would take what breaks off for all of it; and none in a load, which is
- * to know what it was made of when it ends.
+ * answer, to compare validators; and none for who would take what breaks off for all of it.
  */
 const scopeToSendIn = (
   { request, visit }: Call,
   { currentContext }: Fiber.RuntimeFiber<any, any>
 ): Scope.Scope | undefined => {
   const { ifModifiedSince, ifNoneMatch } = visit.preconditions
-  return ifNoneMatch !== undefined || ifModifiedSince !== undefined || isEndedByClosing(request) ||
-      isInLoad(currentContext)
+  return ifNoneMatch !== undefined || ifModifiedSince !== undefined || isEndedByClosing(request)
     ? undefined
     : Option.getOrUndefined(Context.getOption(currentContext as Context.Context<any>, Scope.Scope))
 }
